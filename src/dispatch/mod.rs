@@ -1,0 +1,1 @@
+mod config; pub use config::*;

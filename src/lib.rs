@@ -1,0 +1,9 @@
+//! alarmbell: the bridge from Prometheus Alertmanager to the group chats of DingTalk, WeCom and Feishu/Lark.
+
+pub mod channel;
+pub mod clock;
+pub mod dispatch;
+pub mod model;
+pub mod render;
+pub mod routing;
+pub mod store;
