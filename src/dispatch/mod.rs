@@ -1,1 +1,2 @@
-mod config; pub use config::*;
+mod config;
+pub use config::*;

@@ -31,19 +31,12 @@ pub fn fnv1a<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
 impl Fingerprint {
     /// Computes the fingerprint of a label set.
     pub fn of(labels: &Labels) -> Self {
-        Self(fnv1a(
-            labels
-                .iter()
-                .flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]),
-        ))
+        Self(fnv1a(labels.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()])))
     }
 
     /// Reads the 16 hexadecimal digits that Alertmanager writes; `None` for any other form.
     pub fn parse(text: &str) -> Option<Self> {
-        (text.len() == 16)
-            .then(|| u64::from_str_radix(text, 16).ok())
-            .flatten()
-            .map(Self)
+        (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok()).flatten().map(Self)
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`Notification`] of a group; a *bot* is one chat's configured destination and a *robot* is one webhook URL of it.
 
 mod alert;
+mod change;
 mod dialect;
 mod head;
 mod labels;
@@ -13,7 +14,6 @@ mod mistake;
 mod secret;
 mod severity;
 mod verdict;
-mod change;
 mod webhook;
 
 pub use alert::{Alert, Status};

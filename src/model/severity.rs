@@ -47,8 +47,6 @@ impl Severities {
 
     /// The level's name; `"unknown"` for a rank that the present config no longer has.
     pub fn name(&self, rank: u8) -> &str {
-        self.levels
-            .get(usize::from(rank))
-            .map_or("unknown", |(name, _)| name.as_str())
+        self.levels.get(usize::from(rank)).map_or("unknown", |(name, _)| name.as_str())
     }
 }

@@ -120,7 +120,10 @@ fn explain(text: &str, error: &serde_json::Error) -> BodyError {
         return BodyError::new("", "the body is empty");
     }
     if trimmed.starts_with("$alertmanager_content") {
-        return BodyError::new("", "the body is the literal `$alertmanager_content`: a console test that does not fill in the variable");
+        return BodyError::new(
+            "",
+            "the body is the literal `$alertmanager_content`: a console test that does not fill in the variable",
+        );
     }
     if trimmed.starts_with('[') {
         #[derive(Deserialize)]
@@ -248,7 +251,10 @@ impl WireAlert<'_> {
             (other, ..) => {
                 return Err(BodyError::new(
                     format!("alerts[{at}].status"),
-                    format!("{} is not a status; it must be \"firing\" or \"resolved\"", serde_json::Value::from(shorten(other))),
+                    format!(
+                        "{} is not a status; it must be \"firing\" or \"resolved\"",
+                        serde_json::Value::from(shorten(other))
+                    ),
                 ));
             }
         };

@@ -462,7 +462,12 @@ pub trait Store: Send + Sync {
     async fn deliveries(&self, query: DeliveryQuery) -> Result<DeliveryPage, StoreError>;
 
     /// Dead letters, newest first, ids below `after`.
-    async fn dead_letters(&self, bot: Option<String>, limit: u32, after: Option<i64>) -> Result<Vec<DeadLetter>, StoreError>;
+    async fn dead_letters(
+        &self,
+        bot: Option<String>,
+        limit: u32,
+        after: Option<i64>,
+    ) -> Result<Vec<DeadLetter>, StoreError>;
 
     /// Number of dead letters per bot.
     async fn dead_letter_counts(&self) -> Result<Vec<(Arc<str>, u64)>, StoreError>;
