@@ -93,11 +93,11 @@ offer() {
   missing_packages+=("$@")
 }
 
-# Where the dynamic linker finds a bundle's libraries.
+# Where the dynamic linker finds a bundle's libraries: some keep theirs in a folder of their own (nss, pulseaudio).
 library_path() {
-  local root=$1 triplet
-  triplet=$(uname -m)-linux-gnu
-  printf '%s' "$root/usr/lib/$triplet:$root/usr/lib/$triplet/nss:$root/usr/lib"
+  local libraries
+  libraries=$1/usr/lib/$(uname -m)-linux-gnu
+  find "$libraries" -maxdepth 2 -name '*.so*' -printf '%h\n' | sort -u | paste -sd:
 }
 
 # first_working ARGUMENT PROGRAM... : the first of the programs that runs with this argument, as a full path.
@@ -115,15 +115,23 @@ first_working() {
 
 # --- what the tests need --------------------------------------------------------------------------------------------
 
+# Each with its checker for config files.
 check_prometheus() {
-  PROMETHEUS_BIN=$(first_working --version "${PROMETHEUS_BIN:-}" prometheus "$cache/prometheus/usr/bin/prometheus")
+  PROMETHEUS_BIN=$(first_working --version "${PROMETHEUS_BIN:-}" prometheus "$cache/prometheus/usr/bin/prometheus") &&
+    PROMTOOL_BIN=$(first_working --version "${PROMTOOL_BIN:-}" "${PROMETHEUS_BIN%/*}/promtool" promtool)
 }
-make_prometheus() { unpack prometheus prometheus; }
+make_prometheus() {
+  local packages
+  # promtool is a package of its own since trixie. The rest are the parts of a web page.
+  mapfile -t packages < <(with_dependencies prometheus | grep -xE 'prometheus|promtool')
+  unpack prometheus "${packages[@]}"
+}
 
 # Upstream's archive calls the program `alertmanager`.
 check_alertmanager() {
   ALERTMANAGER_BIN=$(first_working --version "${ALERTMANAGER_BIN:-}" prometheus-alertmanager alertmanager \
-    "$cache/alertmanager/usr/bin/prometheus-alertmanager")
+    "$cache/alertmanager/usr/bin/prometheus-alertmanager") &&
+    AMTOOL_BIN=$(first_working --version "${AMTOOL_BIN:-}" "${ALERTMANAGER_BIN%/*}/amtool" amtool)
 }
 make_alertmanager() { unpack alertmanager prometheus-alertmanager; }
 
@@ -236,7 +244,7 @@ get_packages() {
     say "    apt-get update && apt-get install --no-install-recommends ${missing_packages[*]}"
     say
     say "On a system without apt, install them your own way and name the programs in PROMETHEUS_BIN, ALERTMANAGER_BIN"
-    say "and CHROMIUM_BIN; a C compiler must be found as cc."
+    say "and CHROMIUM_BIN (promtool and amtool beside them or in PATH); a C compiler must be found as cc."
     return 2
   fi
   # A browser of the machine with fonts of the cache needs to be told of them.
@@ -244,5 +252,5 @@ get_packages() {
     write_browser_script "$cache/chromium-with-fonts" "$CHROMIUM_BIN"
     CHROMIUM_BIN=$cache/chromium-with-fonts
   fi
-  export PATH PROMETHEUS_BIN ALERTMANAGER_BIN CHROMIUM_BIN
+  export PATH PROMETHEUS_BIN PROMTOOL_BIN ALERTMANAGER_BIN AMTOOL_BIN CHROMIUM_BIN
 }
