@@ -1,0 +1,44 @@
+//! What the vendors document and what was seen of them, as tables; and properties that hold for any text.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod bodies;
+mod escaping;
+mod replies;
+mod signing;
+
+use crate::model::{Contact, Draft, Mentions, Tone};
+
+fn draft(title: &str, body: &str) -> Draft {
+    Draft {
+        title: title.to_owned(),
+        body: body.to_owned(),
+        plain: false,
+        tone: Tone::Red,
+        links: Vec::new(),
+        folded: None,
+        mentions: Mentions::default(),
+    }
+}
+
+fn plain(title: &str, body: &str) -> Draft {
+    Draft { plain: true, ..draft(title, body) }
+}
+
+fn person(name: &str, mobile: &str, dingtalk: &str, wecom: &str, feishu: &str) -> Contact {
+    Contact {
+        name: name.to_owned(),
+        mobile: mobile.to_owned(),
+        email: String::new(),
+        dingtalk_user_id: dingtalk.to_owned(),
+        wecom_user_id: wecom.to_owned(),
+        feishu_open_id: feishu.to_owned(),
+    }
+}
+
+fn zhang() -> Contact {
+    person("zhang.san", "13800000000", "", "zhangsan", "ou_zhang")
+}
+
+fn people(people: &[Contact]) -> Mentions {
+    Mentions { all: false, people: people.to_vec() }
+}
