@@ -4,6 +4,7 @@ pub mod channel;
 pub mod clock;
 pub mod dispatch;
 pub mod model;
+pub mod pacing;
 pub mod render;
 pub mod routing;
 pub mod store;
