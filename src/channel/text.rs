@@ -135,7 +135,7 @@ fn skipped(rest: &str, markdown: bool) -> usize {
         Some(b'h') if rest.starts_with("http://") || rest.starts_with("https://") => address_end(0),
         Some(b']') if markdown && rest.starts_with("](") => find_byte(rest, b')', MAX_ADDRESS).map_or(0, |end| end + 1),
         Some(b'<') if markdown => {
-            let tag = rest.bytes().nth(1).is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'/' | b'@'));
+            let tag = rest.as_bytes().get(1).is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'/' | b'@'));
             if tag { find_byte(rest, b'>', MAX_TAG * 4).map_or(0, |end| end + 1) } else { 0 }
         }
         _ => 0,
