@@ -1,10 +1,30 @@
 //! Turns what must be told into a draft that its robot accepts: templates, helpers, fit to size, keywords.
 //! Pure: no I/O, no clock; the vendor's markup and sizes come in through [`Dialect`].
 
+mod data;
+mod engine;
+mod facts;
+mod finish;
+mod full;
+mod helpers;
+mod identity;
+mod links;
+mod lint;
+mod marks;
+mod plain;
+mod templates;
+#[cfg(test)]
+mod tests;
+mod words;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+
+use facts::Facts;
+use full::{Full, Unfit};
+pub use templates::Templates;
 
 use crate::model::{Alert, Change, Dialect, Draft, How, Lang, Mentions, Millis, Notification};
 
@@ -113,11 +133,23 @@ pub struct Rendered {
 }
 
 /// Renders a scene so that [`Dialect::size`] is within [`Dialect::limit`], whatever the templates do.
+///
+/// Too much text becomes, step by step: fewer alerts in detail, shorter annotations, fewer alerts by name, numbers only.
+/// Title, keywords, mention text and the link to the full list stay. At most 100 alerts are named, so the work is
+/// bounded. A template that fails, or whose text fits at no step, is replaced by [`Form::Plain`].
 pub fn render(templates: &Templates, dialect: &dyn Dialect, scene: &Scene) -> Rendered {
-    let _ = (templates, dialect, scene);
-    unreachable!()
+    let facts = Facts::of(scene);
+    let mut failure = None;
+    if scene.form == Form::Full {
+        match full::full(templates, dialect, scene, &facts) {
+            Ok(Full { draft, how }) => return Rendered { draft, how, failure: None },
+            Err(Unfit::Failed(why)) => failure = Some(why),
+            Err(Unfit::TooBig) => {}
+        }
+    }
+    let (draft, how) = match scene.form {
+        Form::Counts => plain::counts(dialect, scene, &facts),
+        Form::Full | Form::Plain => plain::plain(dialect, scene, &facts),
+    };
+    Rendered { draft, how, failure }
 }
-
-/// The compiled templates.
-#[derive(Debug, Default)]
-pub struct Templates {}

@@ -1,0 +1,275 @@
+//! What a scene amounts to: counts, words, tone. Computed once a message.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::words::{self, pick};
+use super::{Scene, SceneAlert, identity};
+use crate::model::{Alert, Change, Lang, Status, Tone};
+
+/// A message that waited longer than this says so, in seconds: pacing alone explains less.
+const LATE: i64 = 120;
+
+pub(super) struct Facts<'a> {
+    scene: &'a Scene,
+    pub(super) fresh: u64,
+    pub(super) resolved: u64,
+    /// Fire unchanged: told as reminders or only counted.
+    pub(super) unchanged: u64,
+    /// Everything of the group that fires now.
+    pub(super) still: u64,
+    pub(super) total: usize,
+    /// Nothing in the group fires, as far as anybody knows.
+    pub(super) all_clear: bool,
+    pub(super) partly: bool,
+    pub(super) reminder: bool,
+    /// The alert that gives the title its name: the most urgent that fires, else the first.
+    pub(super) lead: Option<&'a SceneAlert>,
+    /// Labels that all alerts share; empty for one alert.
+    pub(super) common: BTreeSet<&'a str>,
+    pub(super) one_name: bool,
+    /// The summary that all of several alerts share, if they do.
+    pub(super) one_summary: Option<&'a str>,
+    pub(super) tone: Tone,
+    pub(super) emoji: &'static str,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn of(scene: &'a Scene) -> Self {
+        let (mut fresh, mut resolved, mut unchanged) = (0, 0, u64::from(scene.still_firing));
+        for alert in &scene.alerts {
+            match alert.change {
+                Change::New | Change::Refired => fresh += 1,
+                Change::Resolved | Change::FiredResolved => resolved += 1,
+                Change::Unchanged if alert.alert.status == Status::Resolved => resolved += 1,
+                Change::Unchanged => unchanged += 1,
+            }
+        }
+        let still = fresh + unchanged;
+        let lead = scene.alerts.iter().filter(|a| fires(a)).min_by_key(|a| a.rank).or(scene.alerts.first());
+        let first_name = scene.alerts.first().map_or("", |a| a.alert.name());
+        let summary = |a: &'a SceneAlert| a.alert.annotations.get("summary").map_or("", String::as_str);
+        let first_summary = scene.alerts.first().map_or("", summary);
+        let mut facts = Self {
+            scene,
+            fresh,
+            resolved,
+            unchanged,
+            still,
+            total: scene.alerts.len(),
+            all_clear: resolved > 0 && still == 0 && scene.truncated == 0,
+            partly: resolved > 0 && (still > 0 || scene.truncated > 0),
+            reminder: fresh == 0 && resolved == 0 && unchanged > 0,
+            lead,
+            common: identity::common(scene.alerts.iter().map(|a| &*a.alert)),
+            one_summary: (scene.alerts.len() > 1 && scene.alerts.iter().all(|a| summary(a) == first_summary))
+                .then_some(first_summary)
+                .filter(|text| !text.is_empty()),
+            one_name: scene.alerts.iter().all(|a| a.alert.name() == first_name),
+            tone: Tone::Grey,
+            emoji: "",
+        };
+        facts.tone = facts.tone();
+        facts.emoji = match facts.tone {
+            Tone::Red => "🔴",
+            Tone::Orange => "🟠",
+            Tone::Blue => "🔵",
+            Tone::Green => "🟢",
+            Tone::Grey => "⚪",
+        };
+        facts
+    }
+
+    /// See [`identity::identity`].
+    pub(super) fn identity(&self, alert: &Alert) -> Vec<String> {
+        identity::identity(alert, &self.common, &self.scene.notification.group_labels)
+    }
+
+    /// By the most urgent alert. Green only when all is clear: "resolved 1, +3 not sent" is grey, because nobody knows.
+    /// Reminders of the two most urgent levels stay red, others are grey: told again, they are not news.
+    fn tone(&self) -> Tone {
+        let Some(lead) = self.lead else { return Tone::Grey };
+        if self.all_clear {
+            return Tone::Green;
+        }
+        if self.still == 0 || (self.reminder && lead.rank > 1) {
+            return Tone::Grey;
+        }
+        match lead.rank {
+            0 | 1 => Tone::Red,
+            2 => Tone::Orange,
+            _ => Tone::Blue,
+        }
+    }
+
+    /// The first word of a message: a severity, or what ended. A partly resolved one begins with its counts.
+    pub(super) fn state(&self, scene: &Scene) -> String {
+        let lang = scene.lang;
+        let severity = self.lead.map(|lead| words::severity(lang, &lead.severity)).unwrap_or_default();
+        if self.total == 0 && self.still == 0 {
+            return words::word(lang, "notice").to_owned();
+        }
+        if self.all_clear {
+            return words::word(lang, "resolved").to_owned();
+        }
+        if self.partly {
+            let news = match (lang, self.fresh) {
+                (_, 0) => String::new(),
+                (Lang::Zh, n) => format!("（新增 {n}）"),
+                (Lang::En, n) => format!(" ({n} new)"),
+            };
+            return match (lang, self.still) {
+                (Lang::Zh, 0) => format!("恢复 {}，{}", self.resolved, not_sent(lang, scene.truncated)),
+                (Lang::En, 0) => format!("Resolved {}, {}", self.resolved, not_sent(lang, scene.truncated)),
+                (Lang::Zh, still) => format!("恢复 {}，仍有 {still}{news} {severity}", self.resolved),
+                (Lang::En, still) => format!("Resolved {}, still {still}{news} {severity}", self.resolved),
+            };
+        }
+        if self.reminder {
+            return format!("{} {severity}", words::word(lang, "reminder"));
+        }
+        severity
+    }
+
+    /// How many of what, for a message about several alerts; empty when the state has said it.
+    pub(super) fn counts(&self, scene: &Scene) -> String {
+        if self.partly || (self.total < 2 && scene.still_firing == 0) {
+            return String::new();
+        }
+        let lang = scene.lang;
+        let parts = [
+            (self.fresh, pick(lang, "新增", "new")),
+            (self.unchanged, pick(lang, "仍在告警", "still firing")),
+            (self.resolved, pick(lang, "恢复", "resolved")),
+        ];
+        join_counts(lang, parts.into_iter().map(|(n, word)| (n, word.to_owned())))
+    }
+
+    /// Facts that must not be missing from a message, each a sentence of our own words.
+    pub(super) fn notes(&self, scene: &Scene) -> Vec<String> {
+        let mut notes = Vec::new();
+        if scene.truncated > 0 && !(self.partly && self.still == 0) {
+            notes.push(not_sent(scene.lang, scene.truncated));
+        }
+        let late = scene.now.as_second().saturating_sub(scene.waiting_since_ms / 1_000);
+        if scene.waiting_since_ms > 0 && late >= LATE {
+            let length = words::duration(scene.lang, late);
+            notes.push(match scene.lang {
+                Lang::Zh => format!("排队 {length} 后发出"),
+                Lang::En => format!("waited {length} to be sent"),
+            });
+        }
+        notes
+    }
+
+    /// "12 more: 2 critical, 10 warning" about the alerts after the first `shown`; empty when there are none.
+    pub(super) fn more(&self, scene: &Scene, shown: usize) -> String {
+        let rest = scene.alerts.get(shown..).unwrap_or_default();
+        if rest.is_empty() {
+            return String::new();
+        }
+        let parts = totals(scene.lang, rest);
+        match (scene.lang, shown) {
+            (Lang::Zh, 0) => format!("共 {} 条：{parts}", rest.len()),
+            (Lang::Zh, _) => format!("另有 {} 条：{parts}", rest.len()),
+            (Lang::En, 0) => format!("{} alerts: {parts}", rest.len()),
+            (Lang::En, _) => format!("{} more: {parts}", rest.len()),
+        }
+    }
+}
+
+/// "+3 not sent": Alertmanager left alerts out of its body.
+fn not_sent(lang: Lang, truncated: u64) -> String {
+    match lang {
+        Lang::Zh => format!("+{truncated} 条未发送"),
+        Lang::En => format!("+{truncated} not sent"),
+    }
+}
+
+/// Numbers by severity for what fires and one for what ended; our own words and configured level names only.
+pub(super) fn totals(lang: Lang, alerts: &[SceneAlert]) -> String {
+    let mut firing: BTreeMap<(u8, &str), u64> = BTreeMap::new();
+    let mut resolved = 0;
+    for alert in alerts {
+        if fires(alert) {
+            *firing.entry((alert.rank, &alert.severity)).or_default() += 1;
+        } else {
+            resolved += 1;
+        }
+    }
+    let levels = firing.into_iter().map(|((_, level), n)| {
+        let word = words::severity(lang, level);
+        (n, if lang == Lang::En { word.to_lowercase() } else { word })
+    });
+    let ended = (resolved, pick(lang, "恢复", "resolved").to_owned());
+    join_counts(lang, levels.chain([ended]))
+}
+
+fn join_counts(lang: Lang, parts: impl Iterator<Item = (u64, String)>) -> String {
+    let parts: Vec<String> = parts
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| match lang {
+            Lang::Zh => format!("{word} {n}"),
+            Lang::En => format!("{n} {word}"),
+        })
+        .collect();
+    parts.join(words::word(lang, "comma"))
+}
+
+/// Whether it counts as firing in this message.
+pub(super) fn fires(alert: &SceneAlert) -> bool {
+    match alert.change {
+        Change::New | Change::Refired => true,
+        Change::Resolved | Change::FiredResolved => false,
+        Change::Unchanged => alert.alert.status == Status::Firing,
+    }
+}
+
+/// When it began and ended or how long it lasts, in words.
+pub(super) fn when(scene: &Scene, alert: &SceneAlert) -> String {
+    let lang = scene.lang;
+    let at = |time| words::time(time, scene.now, &scene.tz);
+    let start = alert.alert.starts_at;
+    let mut parts = Vec::new();
+    if fires(alert) {
+        match alert.change {
+            Change::Refired => parts.push(pick(lang, "再次告警", "fired again").to_owned()),
+            Change::Unchanged => parts.push(pick(lang, "仍在告警", "still firing").to_owned()),
+            _ => {}
+        }
+        if let Some(start) = start {
+            let seconds = scene.now.as_second().saturating_sub(start.as_second());
+            parts.push(match lang {
+                Lang::Zh => format!("{} 起，已 {}", at(start), words::age(lang, seconds)).replace("已 不到", "不到"),
+                Lang::En => format!("since {}, for {}", at(start), words::age(lang, seconds)),
+            });
+        }
+    } else {
+        let lasted = start.zip(alert.alert.ends_at).map(|(start, end)| {
+            let length = words::duration(lang, end.as_second().saturating_sub(start.as_second()));
+            format!("{}{length}", pick(lang, "持续 ", "lasted "))
+        });
+        parts.push(match (start, alert.alert.ends_at, alert.change, lang) {
+            (Some(start), Some(end), Change::FiredResolved, Lang::Zh) => {
+                format!("{} 告警，{} 恢复", at(start), at(end))
+            }
+            (Some(start), Some(end), Change::FiredResolved, Lang::En) => {
+                format!("fired {}, resolved {}", at(start), at(end))
+            }
+            (Some(start), Some(end), ..) => format!("{}–{}", at(start), at(end)),
+            (None, Some(end), _, Lang::Zh) => format!("{} 恢复", at(end)),
+            (None, Some(end), _, Lang::En) => format!("resolved {}", at(end)),
+            (Some(start), None, _, Lang::Zh) => format!("{} 起，已恢复", at(start)),
+            (Some(start), None, _, Lang::En) => format!("since {}, resolved", at(start)),
+            (None, None, _, Lang::Zh) => "已恢复".to_owned(),
+            (None, None, _, Lang::En) => "resolved".to_owned(),
+        });
+        parts.extend(lasted);
+    }
+    if alert.flaps > 1 {
+        parts.push(match lang {
+            Lang::Zh => format!("波动 {} 次", alert.flaps),
+            Lang::En => format!("flapped {} times", alert.flaps),
+        });
+    }
+    parts.join(words::word(lang, "comma"))
+}

@@ -1,0 +1,211 @@
+//! Messages by template, made smaller until they fit.
+
+use handlebars::Context;
+use serde_json::Value;
+
+use super::data::{self, Cut};
+use super::facts::Facts;
+use super::finish::{self, Parts};
+use super::templates::{Compiled, Part};
+use super::{Scene, TemplateFailure, Templates, engine, identity, marks};
+use crate::model::{BotKind, Dialect, Draft, How};
+
+/// Alerts that one message names at most: nobody reads more on a phone, and it bounds the work.
+const SHOWN: usize = 100;
+/// Of these, told in full.
+const DETAILED: usize = 5;
+/// Bounds on what one template may write, in bytes.
+const MAX_TITLE: usize = 16 * 1024;
+const MAX_ALERT: usize = 256 * 1024;
+const MAX_BODY: usize = 1024 * 1024;
+
+/// One step of making a message smaller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Rung {
+    /// Alerts told in full.
+    detailed: usize,
+    /// Alerts named, the detailed ones included.
+    shown: usize,
+    cut: Cut,
+    folded: bool,
+}
+
+/// From the most to the least: fewer alerts in detail, then shorter annotations, then fewer named ones, then numbers.
+fn ladder(total: usize) -> Vec<Rung> {
+    let cut = |annotations: usize| Cut { annotations, labels: annotations.clamp(60, 1_000) };
+    let all = total.min(SHOWN);
+    if total < 2 {
+        let steps = [(2_000, true), (1_000, true), (1_000, false), (400, false), (150, false), (60, false)];
+        let rungs = steps.map(|(chars, folded)| Rung { detailed: all, shown: all, cut: cut(chars), folded });
+        return rungs.into_iter().chain([Rung { detailed: 0, shown: all, cut: cut(60), folded: false }]).collect();
+    }
+    let rung = |detailed: usize, shown: usize, chars| Rung {
+        detailed: detailed.min(shown),
+        shown,
+        cut: cut(chars),
+        folded: false,
+    };
+    // A long list is read faster when only its top is told in full.
+    let most = if total > DETAILED { 3 } else { DETAILED };
+    let mut rungs: Vec<Rung> = [most, 3, 2, 1].map(|detailed| rung(detailed, all, 500)).to_vec();
+    rungs.extend([rung(1, all, 150), rung(1, all, 60), rung(0, all, 60)]);
+    let mut shown = all;
+    while shown > 1 {
+        shown -= (shown / 10).max(1);
+        rungs.push(rung(0, shown, 60));
+    }
+    rungs.push(rung(0, 0, 60));
+    rungs.dedup();
+    rungs
+}
+
+pub(super) struct Full {
+    pub(super) draft: Draft,
+    pub(super) how: Vec<How>,
+}
+
+/// A template that failed, or templates whose text does not fit at any size.
+pub(super) enum Unfit {
+    Failed(TemplateFailure),
+    TooBig,
+}
+
+struct Run<'a> {
+    templates: &'a Templates,
+    dialect: &'a dyn Dialect,
+    scene: &'a Scene,
+    facts: &'a Facts<'a>,
+    parts: [&'a Compiled; 3],
+    mentions: String,
+}
+
+/// Renders with the scene's templates.
+pub(super) fn full(
+    templates: &Templates,
+    dialect: &dyn Dialect,
+    scene: &Scene,
+    facts: &Facts<'_>,
+) -> Result<Full, Unfit> {
+    let part = |part| {
+        templates.part(dialect.kind(), &scene.template, part).ok_or_else(|| {
+            let template = format!("{}.{}.{}", dialect.kind().as_str(), scene.template, part.as_str());
+            Unfit::Failed(TemplateFailure { template, error: "there is no such template".to_owned() })
+        })
+    };
+    let parts = [part(Part::Title)?, part(Part::Alert)?, part(Part::Body)?];
+    let mentions = dialect.mention_text(&scene.mentions, scene.lang);
+    let run = Run { templates, dialect, scene, facts, parts, mentions };
+    let ladder = ladder(scene.alerts.len());
+    // Nearly every message fits as it is; else the first rung that does is searched for by halves.
+    let mut best = None;
+    let (mut low, mut high) = (0, ladder.len());
+    let mut at = 0;
+    while low < high {
+        let Some(rung) = ladder.get(at) else { break };
+        let made = run.rung(*rung).map_err(Unfit::Failed)?;
+        if dialect.size(&made.draft) <= dialect.limit(&made.draft) {
+            best = Some(made);
+            high = at;
+        } else {
+            low = at + 1;
+        }
+        at = low + (high - low) / 2;
+    }
+    best.ok_or(Unfit::TooBig)
+}
+
+impl Run<'_> {
+    fn part(&self, part: Part, data: &Context, path: &[String], max: usize) -> Result<String, TemplateFailure> {
+        let [title, alert, body] = self.parts;
+        let compiled = match part {
+            Part::Title => title,
+            Part::Alert => alert,
+            Part::Body => body,
+        };
+        engine::run(&self.templates.registry, &compiled.template, self.scene, data, path, max)
+            .map_err(|error| TemplateFailure { template: compiled.name.clone(), error })
+    }
+
+    fn rung(&self, rung: Rung) -> Result<Full, TemplateFailure> {
+        let (scene, facts) = (self.scene, self.facts);
+        let mut root = data::message(scene, facts, self.dialect, &self.mentions, rung.cut);
+        let alerts: Vec<Value> =
+            (0..rung.shown).map(|at| data::alert(scene, facts, at, at >= rung.detailed, rung.cut)).collect();
+        if let Value::Object(root) = &mut root {
+            root.insert("alerts".to_owned(), Value::Array(alerts));
+            root.insert("omitted".to_owned(), (facts.total - rung.shown).into());
+            root.insert("more".to_owned(), facts.more(scene, rung.shown).into());
+        }
+        let failure = |error: handlebars::RenderError| TemplateFailure {
+            template: self.parts[2].name.clone(),
+            error: error.reason().to_string(),
+        };
+        let mut context = Context::wraps(root).map_err(failure)?;
+        let mut texts = Vec::with_capacity(rung.shown);
+        for at in 0..rung.shown {
+            let path = ["alerts".to_owned(), at.to_string()];
+            let text = self.part(Part::Alert, &context, &path, MAX_ALERT)?;
+            let text = text.trim_matches('\n');
+            texts.push(if text.is_empty() { Value::Null } else { marks::safe(text).into() });
+        }
+        texts.retain(|text| !text.is_null());
+        if let Value::Object(root) = context.data_mut() {
+            root.insert("alertTexts".to_owned(), Value::Array(texts));
+        }
+        let title = self.part(Part::Title, &context, &[], MAX_TITLE)?;
+        let title = marks::one_line(&marks::resolve(&title, str::to_owned), finish::TITLE_CHARS);
+        let body = self.part(Part::Body, &context, &[], MAX_BODY)?;
+        let body = finish::tidy(&marks::resolve(&body, |value| self.dialect.escape(value)));
+        let draft = self.draft(rung, title, body);
+        let how = self.how(rung, &draft);
+        Ok(Full { draft, how })
+    }
+
+    fn draft(&self, rung: Rung, title: String, body: String) -> Draft {
+        let (scene, facts) = (self.scene, self.facts);
+        let title = if title.is_empty() { finish::title(scene, facts, "") } else { title };
+        let escape = |value: &str| self.dialect.escape(value);
+        let body = if body.is_empty() { escape(&title) } else { body };
+        let cards = self.dialect.kind() == BotKind::Feishu && facts.total == 1;
+        let links = data::message_links(scene, facts);
+        let folded = (cards && rung.folded).then(|| data::folded(scene, rung.cut)).flatten();
+        let buttons = if cards { data::buttons(scene, &links) } else { Vec::new() };
+        let list = links
+            .last()
+            .filter(|(key, _)| *key == "list" && rung.shown < facts.total && !body.contains(&scene.list_url));
+        let list = list
+            .map(|(key, url)| marks::resolve(&data::markdown_link(super::words::word(scene.lang, key), url), escape));
+        let draft = Draft {
+            title,
+            body,
+            plain: false,
+            tone: facts.tone,
+            links: buttons,
+            folded: folded.map(|(head, lines)| (head, marks::resolve(&lines, escape))),
+            mentions: scene.mentions.clone(),
+        };
+        let parts = Parts { list: list.unwrap_or_default(), mentions: self.mentions.clone() };
+        finish::finish(self.dialect, scene, draft, &parts)
+    }
+
+    /// Named is an alert whose name and identity people can read. The built-in templates show every alert that they are
+    /// given; what a custom one shows is looked up.
+    fn how(&self, rung: Rung, draft: &Draft) -> Vec<How> {
+        let custom = self.parts.iter().any(|part| part.custom);
+        let shows = |text: &str| {
+            text.is_empty()
+                || [&draft.body, &draft.title].into_iter().any(|place| {
+                    finish::holds_word(place, text) || finish::holds_word(place, &self.dialect.escape(text))
+                })
+        };
+        let named = |at: usize| {
+            let Some(told) = self.scene.alerts.get(at).filter(|_| at < rung.shown) else { return false };
+            !custom || {
+                let identity = self.facts.identity(&told.alert);
+                let first = identity.first().map_or("", String::as_str);
+                shows(&identity::name(&told.alert)) && (shows(first) || shows(identity::without_port(first)))
+            }
+        };
+        (0..self.facts.total).map(|at| if named(at) { How::Named } else { How::Counted }).collect()
+    }
+}

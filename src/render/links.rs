@@ -1,0 +1,103 @@
+//! Links that may stand in a message: http(s) only, rewritten, without credentials, safe inside `[text](url)`.
+
+use std::fmt::Write as _;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+use super::LinkRewrite;
+use crate::model::{Alert, Labels};
+
+/// Longer links are left out: they crowd out the message.
+const MAX_BYTES: usize = 1_500;
+
+/// Everything that `encodeURIComponent` encodes; Alertmanager's page reads the filter with its counterpart.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Percent-encodes a text for use inside a URL's query.
+pub(super) fn encode(text: &str) -> String {
+    utf8_percent_encode(text, COMPONENT).to_string()
+}
+
+/// The link as it may be written, or `None` when it is not an http(s) URL or is over 1,500 bytes.
+pub(super) fn usable(link: &str, rewrites: &[LinkRewrite]) -> Option<String> {
+    let link = link.trim();
+    if link.len() > MAX_BYTES {
+        return None;
+    }
+    let rewritten;
+    let link = match rewrites.iter().find_map(|r| Some((r, link.strip_prefix(r.prefix.as_str())?))) {
+        Some((rewrite, rest)) => {
+            rewritten = format!("{}{rest}", rewrite.replace);
+            &rewritten
+        }
+        None => link,
+    };
+    let mut url = Url::parse(link).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    // A password in a link is a secret; a user name in front of a host is how links are forged.
+    let _ = (url.set_username(""), url.set_password(None));
+    let mut out = String::with_capacity(link.len() + 16);
+    for c in url.as_str().chars() {
+        match c {
+            '(' | ')' | '<' | '>' | '[' | ']' | '"' | '\'' | '`' | '\\' | '|' | '*' => {
+                let _ = write!(out, "%{:02X}", u32::from(c));
+            }
+            c if c.is_ascii_graphic() => out.push(c),
+            c => out.extend(utf8_percent_encode(c.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC)),
+        }
+    }
+    (out.len() <= MAX_BYTES).then_some(out)
+}
+
+/// Links of one alert that exist, in the order in which they are shown: key of [`super::words::WORDS`], URL.
+pub(super) fn of_alert(alert: &Alert, external_url: &str, rewrites: &[LinkRewrite]) -> Vec<(&'static str, String)> {
+    let annotation = |names: &[&str]| {
+        names.iter().filter_map(|name| alert.annotations.get(*name)).find_map(|link| usable(link, rewrites))
+    };
+    let silence = || match alert.silence_url.as_str() {
+        "" => silence_url(external_url, &alert.labels).and_then(|link| usable(&link, rewrites)),
+        link => usable(link, rewrites),
+    };
+    let dashboard = || {
+        usable(&alert.panel_url, rewrites)
+            .or_else(|| usable(&alert.dashboard_url, rewrites))
+            .or_else(|| annotation(&["dashboard_url", "dashboard"]))
+    };
+    let links = [
+        ("graph", usable(&alert.generator_url, rewrites)),
+        ("runbook", annotation(&["runbook_url", "runbook"])),
+        ("dashboard", dashboard()),
+        ("silence", silence()),
+    ];
+    links.into_iter().filter_map(|(key, link)| Some((key, link?))).collect()
+}
+
+/// Alertmanager's page for a new silence with these labels as matchers; `None` without an address or labels.
+pub(super) fn silence_url(external_url: &str, labels: &Labels) -> Option<String> {
+    if external_url.is_empty() || labels.is_empty() {
+        return None;
+    }
+    let full = silence_filter(external_url, labels.iter());
+    if full.len() <= MAX_BYTES {
+        return Some(full);
+    }
+    // Too many labels for a link: the ones that say most.
+    let few = ["alertname", "cluster", "namespace", "instance", "pod", "node", "severity"];
+    let kept = labels.iter().filter(|(name, _)| few.contains(&name.as_str()));
+    kept.clone().next().is_some().then(|| silence_filter(external_url, kept))
+}
+
+fn silence_filter<'a>(external_url: &str, labels: impl Iterator<Item = (&'a String, &'a String)>) -> String {
+    let mut filter = String::from("{");
+    for (at, (name, value)) in labels.enumerate() {
+        let classic = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let name = if classic { name.clone() } else { quoted(name) };
+        let _ = write!(filter, "{}{name}={}", if at > 0 { "," } else { "" }, quoted(value));
+    }
+    filter.push('}');
+    format!("{}/#/silences/new?filter={}", external_url.trim_end_matches('/'), encode(&filter))
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}

@@ -1,0 +1,211 @@
+//! The template sets: built-in ones, and those that a user's files add or override part by part.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::catch_unwind;
+
+use handlebars::{Handlebars, Template};
+
+use super::{helpers, lint};
+use crate::model::{BotKind, Mistake, Place};
+
+/// A part of a message that has its own template.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Part {
+    Title,
+    Alert,
+    Body,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Title, Self::Alert, Self::Body];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Title => "title",
+            Self::Alert => "alert",
+            Self::Body => "body",
+        }
+    }
+}
+
+/// Name of the set that is built in.
+const DEFAULT: &str = "default";
+const SCHEME: &str = "name it <type>.<set>.<part>.hbs, as in wecom.night.title.hbs: type dingtalk, wecom or feishu; \
+     set letters, digits, `.`, `_`, `-`; part title, alert or body";
+/// Distinct custom template files.
+const MAX_FILES: usize = 1_000;
+
+macro_rules! built_in {
+    ($kind:ident, $name:literal, $part:ident, $part_name:literal) => {
+        (BotKind::$kind, Part::$part, include_str!(concat!("../../templates/", $name, ".default.", $part_name, ".hbs")))
+    };
+}
+
+pub(super) const BUILT_IN: [(BotKind, Part, &str); 9] = [
+    built_in!(DingTalk, "dingtalk", Title, "title"),
+    built_in!(DingTalk, "dingtalk", Alert, "alert"),
+    built_in!(DingTalk, "dingtalk", Body, "body"),
+    built_in!(WeCom, "wecom", Title, "title"),
+    built_in!(WeCom, "wecom", Alert, "alert"),
+    built_in!(WeCom, "wecom", Body, "body"),
+    built_in!(Feishu, "feishu", Title, "title"),
+    built_in!(Feishu, "feishu", Alert, "alert"),
+    built_in!(Feishu, "feishu", Body, "body"),
+];
+
+/// A compiled part and where it comes from.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    /// `<type>.<set>.<part>`.
+    pub(super) name: String,
+    pub(super) template: Template,
+    pub(super) custom: bool,
+}
+
+/// The compiled templates.
+#[derive(Debug)]
+pub struct Templates {
+    pub(super) registry: Handlebars<'static>,
+    custom: BTreeMap<(&'static str, String, Part), Compiled>,
+    built_in: BTreeMap<(&'static str, Part), Compiled>,
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        Self::new::<&str, &str>(&[]).0
+    }
+}
+
+impl Templates {
+    /// Compiles the built-in templates and a user's files (path as the person named it, source).
+    ///
+    /// A file is `<type>.<set>.<part>.hbs`; a part that a set does not have is the built-in one of that vendor. The set
+    /// `default` overrides the built-in one itself. Files with mistakes are left out; every mistake has line, column and
+    /// a hint. At most 64 KiB a file.
+    pub fn new<P: AsRef<str>, S: AsRef<str>>(files: &[(P, S)]) -> (Self, Vec<Mistake>) {
+        let mut templates = Self { registry: helpers::registry(), custom: BTreeMap::new(), built_in: BTreeMap::new() };
+        // A built-in that does not compile would be missing here and its messages go out plain; a test forbids it.
+        for (kind, part, source) in BUILT_IN {
+            let name = format!("{}.{DEFAULT}.{}", kind.as_str(), part.as_str());
+            if let Ok(template) = compile(source) {
+                templates.built_in.insert((kind.as_str(), part), Compiled { name, template, custom: false });
+            }
+        }
+        let mut mistakes = Vec::new();
+        for (at, (path, source)) in files.iter().enumerate() {
+            if at == MAX_FILES {
+                mistakes.push(mistake(
+                    path.as_ref(),
+                    "",
+                    (0, 0, format!("more than {MAX_FILES} templates"), String::new()),
+                ));
+                break;
+            }
+            templates.add(path.as_ref(), source.as_ref(), &mut mistakes);
+        }
+        (templates, mistakes)
+    }
+
+    fn add(&mut self, path: &str, source: &str, mistakes: &mut Vec<Mistake>) {
+        let (kind, set, part) = match file_name(path) {
+            Ok(found) => found,
+            Err(found) => return mistakes.push(found),
+        };
+        let name = format!("{}.{set}.{}", kind.as_str(), part.as_str());
+        match compile(source) {
+            Err(findings) => mistakes.extend(findings.into_iter().map(|finding| mistake(path, source, finding))),
+            Ok(template) => {
+                let compiled = Compiled { name: name.clone(), template, custom: true };
+                if self.custom.insert((kind.as_str(), set, part), compiled).is_some() {
+                    let hint = "keep one of them".to_owned();
+                    mistakes.push(mistake(path, "", (0, 0, format!("there are two templates {name}"), hint)));
+                }
+            }
+        }
+    }
+
+    /// Whether the set has at least one part for this vendor. `default` always has.
+    pub fn has_set(&self, kind: BotKind, set: &str) -> bool {
+        set == DEFAULT || Part::ALL.iter().any(|part| self.custom.contains_key(&(kind.as_str(), set.to_owned(), *part)))
+    }
+
+    /// The sets that the user's files make, by vendor and name; for finding unused and mistyped ones.
+    pub fn sets(&self) -> Vec<(BotKind, String)> {
+        let sets: BTreeSet<(&str, &String)> = self.custom.keys().map(|(kind, set, _)| (*kind, set)).collect();
+        let kind = |name: &str| BotKind::ALL.into_iter().find(|kind| kind.as_str() == name);
+        sets.into_iter().filter_map(|(name, set)| Some((kind(name)?, set.clone()))).collect()
+    }
+
+    /// The set's own part, else the user's `default` one, else the built-in one.
+    pub(super) fn part(&self, kind: BotKind, set: &str, part: Part) -> Option<&Compiled> {
+        let own = self.custom.get(&(kind.as_str(), set.to_owned(), part));
+        let default = || self.custom.get(&(kind.as_str(), DEFAULT.to_owned(), part));
+        own.or_else(default).or_else(|| self.built_in.get(&(kind.as_str(), part)))
+    }
+}
+
+fn compile(source: &str) -> Result<Template, Vec<lint::Finding>> {
+    if let Some(finding) = lint::source(source) {
+        return Err(vec![finding]);
+    }
+    // The parser asserts what it expects of its grammar; a person's typo must not end the program.
+    let compiled = catch_unwind(|| Template::compile(source))
+        .map_err(|_| vec![(0, 0, "the template can not be read".to_owned(), syntax_hint(source))])?;
+    let template = compiled.map_err(|error| {
+        let (line, column) = error.pos().unwrap_or((0, 0));
+        vec![(line, column, super::marks::one_line(&error.reason().to_string(), 300), syntax_hint(source))]
+    })?;
+    let findings = lint::compiled(&template);
+    if findings.is_empty() { Ok(template) } else { Err(findings) }
+}
+
+fn syntax_hint(source: &str) -> String {
+    let go = ["{{ .", "{{.", "{{- ", "{{range", "{{ range", "{{end", "{{ end", ":="];
+    if go.iter().any(|sign| source.contains(sign)) {
+        return "this looks like a Go template; here it is Handlebars: {{labels.alertname}}, {{#each alerts}}...{{/each}}, \
+                {{#if x}}...{{/if}}"
+            .to_owned();
+    }
+    "every {{#block}} needs its {{/block}}, every quote and bracket its partner".to_owned()
+}
+
+fn mistake(path: &str, source: &str, (line, column, what, hint): lint::Finding) -> Mistake {
+    let text = line.checked_sub(1).and_then(|at| source.split('\n').nth(at)).unwrap_or_default();
+    Mistake {
+        place: Place { file: path.to_owned(), line, column },
+        what,
+        line: super::marks::clean(text, 200),
+        hint,
+        warning: false,
+    }
+}
+
+/// Takes a file's name apart.
+fn file_name(path: &str) -> Result<(BotKind, String, Part), Mistake> {
+    let wrong = |what: String, hint: &str| mistake(path, "", (0, 0, what, hint.to_owned()));
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    let parts = name.strip_suffix(".hbs").and_then(|stem| {
+        let (kind, rest) = stem.split_once('.')?;
+        let (set, part) = rest.rsplit_once('.')?;
+        Some((kind, set, part))
+    });
+    let Some((kind, set, part)) = parts else {
+        return Err(wrong(format!("`{name}` is not a template's name"), SCHEME));
+    };
+    let Some(kind) = BotKind::ALL.into_iter().find(|known| known.as_str() == kind) else {
+        return Err(wrong(format!("`{kind}` is not a type of bot"), SCHEME));
+    };
+    let first = set.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    if !first || !set.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+        return Err(wrong(format!("`{set}` is not a set's name"), SCHEME));
+    }
+    if part == "digest" {
+        let mut later = wrong("digest templates are not used by this version".to_owned(), "digests use built-in text");
+        later.warning = true;
+        return Err(later);
+    }
+    match Part::ALL.into_iter().find(|known| known.as_str() == part) {
+        Some(part) => Ok((kind, set.to_owned(), part)),
+        None => Err(wrong(format!("`{part}` is not a part of a message"), SCHEME)),
+    }
+}
