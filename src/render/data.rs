@@ -143,6 +143,7 @@ pub(super) fn alert(scene: &Scene, facts: &Facts<'_>, index: usize, compact: boo
         "place": place(alert, facts).join(" / "),
         "label": label(alert, facts),
         "when": facts::when(scene, told),
+        "whenShort": facts::when_short(scene, told),
         "links": link_values(scene, &links),
         "linkLine": link_line(scene, &links),
     });

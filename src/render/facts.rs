@@ -224,6 +224,19 @@ pub(super) fn fires(alert: &SceneAlert) -> bool {
     }
 }
 
+/// The same for a line in a list: when it began, and when it ended.
+pub(super) fn when_short(scene: &Scene, alert: &SceneAlert) -> String {
+    let at = |time| words::time(time, scene.now, &scene.tz);
+    let ended = alert.alert.ends_at.filter(|_| !fires(alert));
+    match (alert.alert.starts_at, ended, scene.lang) {
+        (Some(start), Some(end), _) => format!("{}–{}", at(start), at(end)),
+        (Some(start), None, Lang::Zh) => format!("{} 起", at(start)),
+        (Some(start), None, Lang::En) => format!("since {}", at(start)),
+        (None, Some(end), _) => format!("–{}", at(end)),
+        (None, None, _) => String::new(),
+    }
+}
+
 /// When it began and ended or how long it lasts, in words.
 pub(super) fn when(scene: &Scene, alert: &SceneAlert) -> String {
     let lang = scene.lang;

@@ -62,6 +62,8 @@ fn ladder(total: usize) -> Vec<Rung> {
 pub(super) struct Full {
     pub(super) draft: Draft,
     pub(super) how: Vec<How>,
+    /// No size was small enough for the template to show any alert.
+    pub(super) numbers_only: bool,
 }
 
 /// A template that failed, or templates whose text does not fit at any size.
@@ -102,12 +104,12 @@ pub(super) fn full(
     let mut at = 0;
     while low < high {
         let Some(rung) = ladder.get(at) else { break };
-        let made = run.rung(*rung).map_err(Unfit::Failed)?;
-        if dialect.size(&made.draft) <= dialect.limit(&made.draft) {
-            best = Some(made);
-            high = at;
-        } else {
-            low = at + 1;
+        match run.rung(*rung).map_err(Unfit::Failed)?.filter(|made| finish::fits(dialect, &made.draft)) {
+            Some(made) => {
+                best = Some(made);
+                high = at;
+            }
+            None => low = at + 1,
         }
         at = low + (high - low) / 2;
     }
@@ -126,7 +128,8 @@ impl Run<'_> {
             .map_err(|error| TemplateFailure { template: compiled.name.clone(), error })
     }
 
-    fn rung(&self, rung: Rung) -> Result<Full, TemplateFailure> {
+    /// `None` when the alerts alone are far too long.
+    fn rung(&self, rung: Rung) -> Result<Option<Full>, TemplateFailure> {
         let (scene, facts) = (self.scene, self.facts);
         let mut root = data::message(scene, facts, self.dialect, &self.mentions, rung.cut);
         let alerts: Vec<Value> =
@@ -142,10 +145,15 @@ impl Run<'_> {
         };
         let mut context = Context::wraps(root).map_err(failure)?;
         let mut texts = Vec::with_capacity(rung.shown);
+        let mut bytes = 0;
         for at in 0..rung.shown {
             let path = ["alerts".to_owned(), at.to_string()];
             let text = self.part(Part::Alert, &context, &path, MAX_ALERT)?;
             let text = text.trim_matches('\n');
+            bytes += text.len();
+            if bytes > MAX_ALERT {
+                return Ok(None);
+            }
             texts.push(if text.is_empty() { Value::Null } else { marks::safe(text).into() });
         }
         texts.retain(|text| !text.is_null());
@@ -158,7 +166,7 @@ impl Run<'_> {
         let body = finish::tidy(&marks::resolve(&body, |value| self.dialect.escape(value)));
         let draft = self.draft(rung, title, body);
         let how = self.how(rung, &draft);
-        Ok(Full { draft, how })
+        Ok(Some(Full { draft, how, numbers_only: rung.shown < facts.total.min(1) }))
     }
 
     fn draft(&self, rung: Rung, title: String, body: String) -> Draft {

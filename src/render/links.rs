@@ -77,9 +77,11 @@ pub(super) fn silence_url(external_url: &str, labels: &Labels) -> Option<String>
     if external_url.is_empty() || labels.is_empty() {
         return None;
     }
-    let full = silence_filter(external_url, labels.iter());
-    if full.len() <= MAX_BYTES {
-        return Some(full);
+    if labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() <= MAX_BYTES {
+        let full = silence_filter(external_url, labels.iter());
+        if full.len() <= MAX_BYTES {
+            return Some(full);
+        }
     }
     // Too many labels for a link: the ones that say most.
     let few = ["alertname", "cluster", "namespace", "instance", "pod", "node", "severity"];

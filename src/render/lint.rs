@@ -121,7 +121,7 @@ impl Lint {
         let near = helpers::NAMES
             .iter()
             .map(|known| (strsim::damerau_levenshtein(known, name), *known))
-            .filter(|(distance, _)| *distance <= 2)
+            .filter(|(distance, _)| *distance <= 2 && distance * 3 <= name.len())
             .min();
         let hint = match near {
             Some((_, known)) => format!("did you mean `{known}`?"),

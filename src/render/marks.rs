@@ -42,6 +42,8 @@ pub(super) fn clean(text: &str, max: usize) -> String {
 pub(super) fn one_line(text: &str, max: usize) -> String {
     let mut out = String::new();
     let mut count = 0;
+    // A text of several megabytes is not looked at beyond what can be shown.
+    let text = front(text, max.saturating_mul(8).saturating_add(256));
     for part in text.split(|c: char| c.is_whitespace() || is_unwanted(c)).filter(|part| !part.is_empty()) {
         if count > max {
             break;
@@ -56,6 +58,12 @@ pub(super) fn one_line(text: &str, max: usize) -> String {
         }
     }
     if count > max { cut(&out, max) } else { out }
+}
+
+/// The first `max` bytes, less the rest of a character that would be cut.
+fn front(text: &str, max: usize) -> &str {
+    let end = (0..=max.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text.get(..end).unwrap_or_default()
 }
 
 /// At most `max` characters; the last one is an ellipsis when something was cut.

@@ -139,17 +139,29 @@ pub struct Rendered {
 /// bounded. A template that fails, or whose text fits at no step, is replaced by [`Form::Plain`].
 pub fn render(templates: &Templates, dialect: &dyn Dialect, scene: &Scene) -> Rendered {
     let facts = Facts::of(scene);
-    let mut failure = None;
-    if scene.form == Form::Full {
-        match full::full(templates, dialect, scene, &facts) {
-            Ok(Full { draft, how }) => return Rendered { draft, how, failure: None },
-            Err(Unfit::Failed(why)) => failure = Some(why),
-            Err(Unfit::TooBig) => {}
+    if scene.form == Form::Counts {
+        let (draft, how) = plain::counts(dialect, scene, &facts);
+        return Rendered { draft, how, failure: None };
+    }
+    let full = match scene.form {
+        Form::Full => full::full(templates, dialect, scene, &facts),
+        _ => Err(Unfit::TooBig),
+    };
+    match full {
+        Ok(Full { draft, how, numbers_only: false }) => Rendered { draft, how, failure: None },
+        // Plain text with names serves people more than markup with none.
+        Ok(full) => {
+            let (draft, how) = plain::plain(dialect, scene, &facts);
+            let (draft, how) = if how.contains(&How::Named) { (draft, how) } else { (full.draft, full.how) };
+            Rendered { draft, how, failure: None }
+        }
+        Err(unfit) => {
+            let (draft, how) = plain::plain(dialect, scene, &facts);
+            let failure = match unfit {
+                Unfit::Failed(failure) => Some(failure),
+                Unfit::TooBig => None,
+            };
+            Rendered { draft, how, failure }
         }
     }
-    let (draft, how) = match scene.form {
-        Form::Counts => plain::counts(dialect, scene, &facts),
-        Form::Full | Form::Plain => plain::plain(dialect, scene, &facts),
-    };
-    Rendered { draft, how, failure }
 }

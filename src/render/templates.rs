@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::catch_unwind;
 
-use handlebars::{Handlebars, Template};
+use handlebars::{Handlebars, Template, TemplateErrorReason};
 
 use super::{helpers, lint};
 use crate::model::{BotKind, Mistake, Place};
@@ -153,10 +153,23 @@ fn compile(source: &str) -> Result<Template, Vec<lint::Finding>> {
         .map_err(|_| vec![(0, 0, "the template can not be read".to_owned(), syntax_hint(source))])?;
     let template = compiled.map_err(|error| {
         let (line, column) = error.pos().unwrap_or((0, 0));
-        vec![(line, column, super::marks::one_line(&error.reason().to_string(), 300), syntax_hint(source))]
+        // The parser lists its grammar's rules, which tell nobody anything.
+        let what = match error.reason() {
+            TemplateErrorReason::InvalidSyntax(_) if line >= source.lines().count() && open_block(source) => {
+                "the template ends inside a block".to_owned()
+            }
+            TemplateErrorReason::InvalidSyntax(_) => "this can not be read".to_owned(),
+            other => super::marks::one_line(&other.to_string(), 300),
+        };
+        vec![(line, column, what, syntax_hint(source))]
     })?;
     let findings = lint::compiled(&template);
     if findings.is_empty() { Ok(template) } else { Err(findings) }
+}
+
+/// Whether more blocks begin than end.
+fn open_block(source: &str) -> bool {
+    source.matches("{{#").count() > source.matches("{{/").count()
 }
 
 fn syntax_hint(source: &str) -> String {

@@ -45,7 +45,8 @@ pub(super) const fn pick<T: Copy>(lang: Lang, zh: T, en: T) -> T {
 
 /// A severity level for people: Chinese for the usual names, a capital for English; others as configured.
 pub(super) fn severity(lang: Lang, level: &str) -> String {
-    match (lang, level) {
+    let level = super::marks::one_line(level, 40);
+    match (lang, level.as_str()) {
         (Lang::Zh, "critical") => "严重".to_owned(),
         (Lang::Zh, "error") => "错误".to_owned(),
         (Lang::Zh, "warning") => "警告".to_owned(),
