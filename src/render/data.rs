@@ -3,9 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::facts::{self, Facts};
+use super::identity::CLUSTER;
 use super::marks::{clean, cut, one_line, safe, value};
 use super::{Scene, identity, links, words};
-use crate::model::{Alert, Dialect, Labels, Status};
+use crate::model::{Alert, BotKind, Labels, Status};
 
 /// Bounds on what one alert brings into a template, whatever its sender sent.
 const MAX_LABELS: usize = 64;
@@ -74,7 +75,7 @@ fn summary(alert: &Alert, max: usize) -> (String, String) {
 fn place(alert: &Alert, facts: &Facts<'_>) -> Vec<String> {
     let shown = |name: &str| !facts.common.contains(name);
     let mut parts = Vec::new();
-    if ["cluster", "cluster_name", "k8s_cluster"].into_iter().all(shown) {
+    if CLUSTER.iter().all(|name| shown(name)) {
         parts.push(identity::cluster(alert));
     }
     if shown("namespace") {
@@ -221,46 +222,54 @@ pub(super) fn folded(scene: &Scene, max: Cut) -> Option<(String, String)> {
     (!lines.is_empty()).then(|| (words::word(scene.lang, "labels").to_owned(), lines.join("\n")))
 }
 
+/// The vendor, its text that calls people, and the message's links.
+type Vendor<'a> = (BotKind, &'a str, &'a [(&'static str, String)]);
+
 /// The whole message without its alerts.
-pub(super) fn message(scene: &Scene, facts: &Facts<'_>, dialect: &dyn Dialect, mentions: &str, max: Cut) -> Value {
-    let lang = scene.lang;
+pub(super) fn message(scene: &Scene, facts: &Facts<'_>, vendor: Vendor<'_>, max: Cut) -> Value {
+    let (kind, mentions, links) = vendor;
+    let mut out = payload(scene, facts, max);
+    extend(&mut out, counted(scene, facts, kind, mentions));
+    extend(&mut out, lead(scene, facts));
+    let summary = facts.one_summary.filter(|_| facts.still > 0).unwrap_or_default();
+    let more = json!({
+        "emoji": facts.emoji,
+        "state": facts.state(scene),
+        "counts": facts.counts(scene),
+        "andMore": and_more(scene, facts),
+        "summary": one_line(summary, max.annotations),
+        "notes": facts.notes(scene),
+        "dispatch": dispatch(scene, facts, mentions),
+        "links": link_values(scene, links),
+        "linkLine": link_line(scene, links),
+    });
+    extend(&mut out, more);
+    out
+}
+
+/// Alertmanager's own fields, of the newest body; status and truncation as they are told.
+fn payload(scene: &Scene, facts: &Facts<'_>, max: Cut) -> Value {
     let body = &*scene.notification;
     let text = |text: &str| clean(text, NAME_CHARS);
-    let usable = |link: &str| links::usable(link, &scene.link_rewrites).unwrap_or_else(|| text(link));
-    let shared = scene.alerts.first().filter(|_| facts.total > 1).map(|a| &*a.alert);
-    let shared = |name: &str| shared.filter(|_| facts.common.contains(name)).map_or("", |alert| alert.label(name));
-    let lead = facts.lead.map(|lead| &*lead.alert);
-    let identity = lead.map(|lead| facts.identity(lead)).unwrap_or_default();
-    let cluster = match lead {
-        Some(lead)
-            if facts.total == 1
-                || ["cluster", "cluster_name", "k8s_cluster"].iter().any(|n| facts.common.contains(n)) =>
-        {
-            identity::cluster(lead)
-        }
-        _ => String::new(),
-    };
-    let place: Vec<&str> = match facts.total {
-        // An only alert says itself where it is.
-        1 => Vec::new(),
-        _ => [cluster.as_str(), shared("namespace")].into_iter().filter(|p| !p.is_empty()).collect(),
-    };
-    let place = one_line(&place.join(" / "), NAME_CHARS);
-    let links = message_links(scene, facts);
-    let severity = facts.lead.map_or("", |lead| lead.severity.as_str());
-    let mut out = json!({
+    let external = links::usable(&body.external_url, &scene.link_rewrites);
+    json!({
         "receiver": text(&body.receiver),
         "status": if facts.still > 0 { Status::Firing } else { Status::Resolved }.as_str(),
         "groupLabels": pairs(&body.group_labels, max.labels),
         "commonLabels": pairs(&body.common_labels, max.labels),
         "commonAnnotations": pairs(&body.common_annotations, max.annotations),
         "routeLabels": pairs(&body.route_labels, max.labels),
-        "externalURL": usable(&body.external_url),
+        "externalURL": external.unwrap_or_else(|| text(&body.external_url)),
         "notificationReason": text(&body.reason),
         "truncatedAlerts": scene.truncated,
-        "bot": text(&scene.bot),
-        "type": dialect.kind().as_str(),
-        "policies": scene.policies.iter().take(MAX_LABELS).map(|name| text(name)).collect::<Vec<_>>(),
+    })
+}
+
+fn counted(scene: &Scene, facts: &Facts<'_>, kind: BotKind, mentions: &str) -> Value {
+    json!({
+        "bot": clean(&scene.bot, NAME_CHARS),
+        "type": kind.as_str(),
+        "policies": scene.policies.iter().take(MAX_LABELS).map(|name| clean(name, NAME_CHARS)).collect::<Vec<_>>(),
         "mentions": if mentions.is_empty() { String::new() } else { safe(mentions) },
         "newCount": facts.fresh,
         "resolvedCount": facts.resolved,
@@ -269,34 +278,36 @@ pub(super) fn message(scene: &Scene, facts: &Facts<'_>, dialect: &dyn Dialect, m
         "total": facts.total,
         "listURL": links::usable(&scene.list_url, &[]).unwrap_or_default(),
         "now": scene.now.to_string(),
-        "lang": lang.as_str(),
-    });
-    let identity_short = identity.first().map(|first| identity::without_port(first).to_owned()).unwrap_or_default();
-    let more = json!({
+        "lang": scene.lang.as_str(),
         "single": facts.total == 1,
         "allClear": facts.all_clear,
         "partlyResolved": facts.partly,
         "reminder": facts.reminder,
-        "severity": clean(severity, NAME_CHARS),
-        "severityText": words::severity(lang, &clean(severity, NAME_CHARS)),
+    })
+}
+
+/// The alert that names the message, and what all its alerts share.
+fn lead(scene: &Scene, facts: &Facts<'_>) -> Value {
+    let lead = facts.lead.map(|lead| &*lead.alert);
+    let identity = lead.map(|lead| facts.identity(lead)).unwrap_or_default();
+    let short = identity.first().map_or("", |first| identity::without_port(first));
+    let shared = |name: &&str| facts.common.contains(*name);
+    let cluster = lead.filter(|_| facts.total == 1 || CLUSTER.iter().any(shared)).map(identity::cluster);
+    let cluster = cluster.unwrap_or_default();
+    let namespace = lead.filter(|_| shared(&"namespace")).map_or("", |lead| lead.label("namespace"));
+    // An only alert says itself where it is.
+    let place = [cluster.as_str(), namespace].into_iter().filter(|part| !part.is_empty() && facts.total > 1);
+    let severity = clean(facts.lead.map_or("", |lead| lead.severity.as_str()), NAME_CHARS);
+    json!({
+        "severity": severity,
+        "severityText": words::severity(scene.lang, &severity),
         "severityRank": facts.lead.map(|lead| lead.rank),
-        "emoji": facts.emoji,
-        "state": facts.state(scene),
-        "counts": facts.counts(scene),
         "name": lead.map(identity::name).unwrap_or_default(),
         "identity": identity.join(" "),
-        "identityShort": cut(&identity_short, 60),
-        "andMore": and_more(scene, facts),
+        "identityShort": cut(short, 60),
+        "place": one_line(&place.collect::<Vec<_>>().join(" / "), NAME_CHARS),
         "cluster": cluster,
-        "place": place,
-        "summary": one_line(facts.one_summary.filter(|_| facts.still > 0).unwrap_or_default(), max.annotations),
-        "notes": facts.notes(scene),
-        "dispatch": dispatch(scene, facts, mentions),
-        "links": link_values(scene, &links),
-        "linkLine": link_line(scene, &links),
-    });
-    extend(&mut out, more);
-    out
+    })
 }
 
 /// "and 2 more" for a title that names one of several alerts.

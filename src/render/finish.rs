@@ -88,7 +88,8 @@ pub(super) fn holds_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, found)| {
         let before = text.get(..at).and_then(|t| t.chars().next_back());
         let after = text.get(at + found.len()..).and_then(|t| t.chars().next());
-        !(begins && part(before)) && !(ends && part(after))
+        let inside = begins && part(before) || ends && part(after);
+        !inside
     })
 }
 

@@ -79,6 +79,7 @@ struct Run<'a> {
     facts: &'a Facts<'a>,
     parts: [&'a Compiled; 3],
     mentions: String,
+    links: Vec<(&'static str, String)>,
 }
 
 /// Renders with the scene's templates.
@@ -96,7 +97,8 @@ pub(super) fn full(
     };
     let parts = [part(Part::Title)?, part(Part::Alert)?, part(Part::Body)?];
     let mentions = dialect.mention_text(&scene.mentions, scene.lang);
-    let run = Run { templates, dialect, scene, facts, parts, mentions };
+    let links = data::message_links(scene, facts);
+    let run = Run { templates, dialect, scene, facts, parts, mentions, links };
     let ladder = ladder(scene.alerts.len());
     // Nearly every message fits as it is; else the first rung that does is searched for by halves.
     let mut best = None;
@@ -131,7 +133,7 @@ impl Run<'_> {
     /// `None` when the alerts alone are far too long.
     fn rung(&self, rung: Rung) -> Result<Option<Full>, TemplateFailure> {
         let (scene, facts) = (self.scene, self.facts);
-        let mut root = data::message(scene, facts, self.dialect, &self.mentions, rung.cut);
+        let mut root = data::message(scene, facts, (self.dialect.kind(), &self.mentions, &self.links), rung.cut);
         let alerts: Vec<Value> =
             (0..rung.shown).map(|at| data::alert(scene, facts, at, at >= rung.detailed, rung.cut)).collect();
         if let Value::Object(root) = &mut root {
@@ -175,9 +177,9 @@ impl Run<'_> {
         let escape = |value: &str| self.dialect.escape(value);
         let body = if body.is_empty() { escape(&title) } else { body };
         let cards = self.dialect.kind() == BotKind::Feishu && facts.total == 1;
-        let links = data::message_links(scene, facts);
+        let links = &self.links;
         let folded = (cards && rung.folded).then(|| data::folded(scene, rung.cut)).flatten();
-        let buttons = if cards { data::buttons(scene, &links) } else { Vec::new() };
+        let buttons = if cards { data::buttons(scene, links) } else { Vec::new() };
         let list = links
             .last()
             .filter(|(key, _)| *key == "list" && rung.shown < facts.total && !body.contains(&scene.list_url));

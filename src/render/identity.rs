@@ -54,13 +54,14 @@ const NOISE: &[&str] = &[
     "level",
     "priority",
 ];
+/// Labels that name the cluster, the first that is there.
+pub(super) const CLUSTER: [&str; 3] = ["cluster", "cluster_name", "k8s_cluster"];
 /// Longest value shown of a label that identifies, in characters.
 const VALUE_CHARS: usize = 80;
 
 /// The cluster that an alert comes from, or `""`.
 pub(super) fn cluster(alert: &Alert) -> String {
-    let names = ["cluster", "cluster_name", "k8s_cluster"];
-    names.iter().map(|name| alert.label(name)).find(|value| !value.is_empty()).map(short).unwrap_or_default()
+    CLUSTER.iter().map(|name| alert.label(name)).find(|value| !value.is_empty()).map(short).unwrap_or_default()
 }
 
 /// The alert's name for people: its name label, else its fingerprint.

@@ -25,15 +25,13 @@ const fn is_unwanted(c: char) -> bool {
 pub(super) fn clean(text: &str, max: usize) -> String {
     // Only the front of a text of several megabytes is ever looked at.
     let mut out = String::with_capacity(text.len().min(max.saturating_mul(2)));
-    let mut count = 0;
-    for c in text.chars().filter(|c| !is_unwanted(*c)) {
+    for (count, c) in text.chars().filter(|c| !is_unwanted(*c)).enumerate() {
         if count == max {
             out.pop();
             out.push('…');
             break;
         }
         out.push(c);
-        count += 1;
     }
     out
 }
