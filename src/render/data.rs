@@ -38,7 +38,7 @@ fn link_values(scene: &Scene, links: &[(&'static str, String)]) -> Value {
 
 fn link_line(scene: &Scene, links: &[(&'static str, String)]) -> String {
     let parts: Vec<String> = links.iter().map(|(key, url)| markdown_link(words::word(scene.lang, key), url)).collect();
-    parts.join(" · ")
+    if parts.is_empty() { String::new() } else { safe(&parts.join(" · ")) }
 }
 
 fn pairs(labels: &Labels, max: usize) -> Value {
@@ -323,9 +323,9 @@ fn and_more(scene: &Scene, facts: &Facts<'_>) -> String {
 pub(super) fn dispatch(scene: &Scene, facts: &Facts<'_>, mentions: &str) -> String {
     let word = |key| words::word(scene.lang, key);
     let who = match (mentions.is_empty(), facts.all_clear) {
-        (false, _) => safe(mentions),
+        (false, _) => mentions.to_owned(),
         (true, true) => word("nobody").to_owned(),
         (true, false) => word("oncall").to_owned(),
     };
-    format!("{}{who}", word("colon"))
+    safe(&format!("{}{who}", word("colon")))
 }

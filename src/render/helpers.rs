@@ -193,6 +193,8 @@ fn join(h: &Helper<'_>) -> Value {
     };
     let text_of = |item: &Value| item.as_str().map_or_else(|| text(item), str::to_owned);
     let parts: Vec<String> = list.iter().map(text_of).filter(|part| !part.is_empty()).collect();
+    // Beside finished markup the separator is the template's own text, blanks included.
+    let separator = if parts.iter().any(|part| marks::has_safe(part)) { marks::safe(&separator) } else { separator };
     parts.join(&separator).into()
 }
 
@@ -277,7 +279,7 @@ pub(super) struct Surroundings<'a> {
 pub(super) fn local<'reg: 'rc, 'rc>(rc: &mut RenderContext<'reg, 'rc>, around: &'rc Surroundings<'rc>) {
     rc.register_local_helper("time", function(|h| time(around, h)));
     rc.register_local_helper("duration", function(|h| duration(around, h)));
-    rc.register_local_helper("t", function(|h| Ok(words::word(around.lang, &arg(h, 0)).into())));
+    rc.register_local_helper("t", function(|h| Ok(marks::safe(words::word(around.lang, &arg(h, 0))).into())));
     rc.register_local_helper("each", Box::new(Each(around)));
 }
 

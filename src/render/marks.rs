@@ -94,6 +94,11 @@ pub(super) fn safe(text: &str) -> String {
     out
 }
 
+/// Whether a part of the text is finished markup.
+pub(super) fn has_safe(text: &str) -> bool {
+    text.contains(SAFE)
+}
+
 /// The engine's escape function: everything becomes a value but what [`safe`] marked.
 pub(super) fn escape(text: &str) -> String {
     if !text.contains(SAFE) {

@@ -1,5 +1,7 @@
 //! Turns what must be told into a draft that its robot accepts: templates, helpers, fit to size, keywords.
 //! Pure: no I/O, no clock; the vendor's markup and sizes come in through [`Dialect`].
+//!
+//! What a template sees, and the helpers it may use, stand in `templates/README.md`.
 
 mod data;
 mod engine;

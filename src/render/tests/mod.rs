@@ -15,7 +15,8 @@ use jiff::tz::TimeZone;
 use super::*;
 use crate::model::{BotKind, Contact, Labels, Severities, Status};
 
-/// A vendor with simple rules: markup characters get a backslash, sizes are bytes of title and body.
+/// A vendor with simple rules: values are one trimmed line with a backslash before markup characters, sizes are bytes of
+/// title and body.
 pub(super) struct Fake {
     pub(super) kind: BotKind,
     pub(super) limit: usize,
@@ -34,7 +35,7 @@ impl Dialect for Fake {
 
     fn escape(&self, value: &str) -> String {
         let mut out = String::new();
-        for c in value.chars() {
+        for c in value.trim().chars() {
             match c {
                 '\n' => out.push(' '),
                 '*' | '[' | ']' | '<' | '>' | '`' | '#' => out.extend(['\\', c]),

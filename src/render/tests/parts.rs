@@ -59,7 +59,7 @@ fn helpers() {
         ("{{json @root.policies}}", "\\[\"database-critical\"\\]"),
         ("{{#if (eq status \"firing\")}}f{{/if}}{{#if (and (gt 2 1) (not (lt 2 1)))}}!{{/if}}", "f!"),
         ("{{contains annotations.summary \"312\"}} {{contains labels \"job\"}} {{len @root.policies}}", "true true 1"),
-        ("{{t \"silence\"}}", "silence"),
+        ("{{t \"silence\"}}{{t \"comma\"}}x", "silence, x"),
         ("{{link \"a]b\" \"https://x.example/a(b)\"}}", "[a\\]b](https://x.example/a%28b%29)"),
         ("{{link \"a\" \"javascript:alert(1)\"}}", "a"),
         (

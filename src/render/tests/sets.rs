@@ -138,3 +138,81 @@ fn inline_partials_work() {
     assert!(made.failure.is_none(), "{:?}", made.failure);
     assert!(made.draft.body.starts_with("<db-03:3306> MySQL"), "{}", made.draft.body);
 }
+
+#[test]
+fn finished_markup_is_joined_with_the_template_s_own_text() {
+    let files = [
+        ("wecom.x.alert.hbs", "{{link (default labels.instance) \"https://x.example/\"}}"),
+        ("wecom.x.body.hbs", "{{join alertTexts \" / \"}}{{t \"comma\"}}{{name}}"),
+    ];
+    let (templates, mistakes) = load(&files);
+    assert_eq!(mistakes, Vec::<String>::new());
+    let mut scene = scene(group(vec![lag("a", false), lag("b", false)]), Lang::En);
+    scene.template = "x".to_owned();
+    scene.keywords.clear();
+    let made = render(&templates, &Fake::new(BotKind::WeCom), &scene);
+    assert_eq!(made.draft.body, "[a](https://x.example/) / [b](https://x.example/), MySQL主从延迟");
+}
+
+const README: &str = include_str!("../../../templates/README.md");
+
+/// Names in backticks in the first column of the tables under a heading.
+fn documented(heading: &str) -> Vec<&'static str> {
+    let section = README.split("\n## ").find(|part| part.starts_with(heading)).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2)).collect()
+}
+
+fn keys(value: &serde_json::Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn the_readme_names_every_field_and_every_helper() {
+    let scene = scene(group(vec![lag("db-03:3306", false)]), Lang::En);
+    let facts = Facts::of(&scene);
+    let max = data::Cut { annotations: 100, labels: 100 };
+    let sorted = |mut names: Vec<&'static str>| {
+        names.sort_unstable();
+        names
+    };
+    let message = data::message(&scene, &facts, (BotKind::WeCom, "", &[]), max);
+    let mut fields = keys(&message);
+    fields.extend(["alerts", "alertTexts", "omitted", "more"]);
+    fields.sort_unstable();
+    assert_eq!(sorted(documented("Fields of a message")), fields);
+    let alert = data::alert(&scene, &facts, 0, false, max);
+    assert_eq!(sorted(documented("Fields of an alert")), keys(&alert));
+    let mut helpers = helpers::NAMES.to_vec();
+    helpers.retain(|name| *name != "raw");
+    let mut found = documented("Helpers");
+    found.retain(|name| !name.starts_with('{'));
+    assert_eq!(sorted(found), sorted(helpers));
+}
+
+#[test]
+fn the_readme_s_example_works() {
+    let source = README.split("```handlebars\n").nth(1).unwrap().split("```").next().unwrap();
+    let (templates, mistakes) = load(&[("wecom.night.body.hbs", source)]);
+    assert_eq!(mistakes, Vec::<String>::new());
+    let mut scene = scene(group((0..150).map(|n| lag(&format!("db-{n}"), false)).collect()), Lang::En);
+    scene.template = "night".to_owned();
+    scene.mentions.people = vec![person("bo")];
+    scene.list_url = "https://bell.example/m/1".to_owned();
+    let made = render(&templates, &Fake { kind: BotKind::WeCom, limit: 20_000 }, &scene);
+    let end = "\nand 50 more\n[full list](https://bell.example/m/1)\nAlarm for ops, Dispatch: <@bo>";
+    assert!(made.draft.body.ends_with(end), "{}", made.draft.body);
+}
+
+#[test]
+fn an_alert_s_template_sees_the_message_and_any_label_name() {
+    let alert = "{{labels.[a.b]}} {{lookup labels \"a.b\"}} {{../bot}} {{@root.bot}} {{labels.集群}}{{labels.a}}";
+    let (templates, mistakes) = load(&[("wecom.x.alert.hbs", alert), ("wecom.x.body.hbs", "{{alertTexts.[0]}}")]);
+    assert_eq!(mistakes, Vec::<String>::new());
+    let mut odd = lag("db", false);
+    odd.labels.extend(labels(&[("a.b", "dotted"), ("集群", "生产")]));
+    let mut scene = scene(group(vec![odd]), Lang::En);
+    scene.template = "x".to_owned();
+    scene.keywords.clear();
+    assert_eq!(render(&templates, &Fake::new(BotKind::WeCom), &scene).draft.body, "dotted dotted ops ops 生产");
+}
