@@ -7,4 +7,5 @@ pub mod model;
 pub mod pacing;
 pub mod render;
 pub mod routing;
+pub mod sandbox;
 pub mod store;
