@@ -143,11 +143,7 @@ impl Page {
 
 type PageQuery = Result<Query<Page>, axum::extract::rejection::QueryRejection>;
 
-async fn messages(
-    State(sandbox): State<Sandbox>,
-    Path(path): Path<(String, String)>,
-    query: PageQuery,
-) -> Answer {
+async fn messages(State(sandbox): State<Sandbox>, Path(path): Path<(String, String)>, query: PageQuery) -> Answer {
     let (kind, token) = robot_path(path)?;
     let page = Page::read(query)?;
     let all = sandbox.messages(kind, &token, page.after, usize::MAX).ok_or_else(Mistake::unknown_robot)?;
@@ -155,11 +151,7 @@ async fn messages(
     success(wanted.take(page.limit.unwrap_or(1_000)).collect::<Vec<_>>())
 }
 
-async fn requests(
-    State(sandbox): State<Sandbox>,
-    Path(path): Path<(String, String)>,
-    query: PageQuery,
-) -> Answer {
+async fn requests(State(sandbox): State<Sandbox>, Path(path): Path<(String, String)>, query: PageQuery) -> Answer {
     let (kind, token) = robot_path(path)?;
     let page = Page::read(query)?;
     let limit = page.limit.unwrap_or(usize::MAX);

@@ -289,12 +289,7 @@ impl Sandbox {
 
 impl Sandbox {
     /// Takes an upload whose form was `checked` (its type, or why not).
-    fn uploaded(
-        &self,
-        key: Option<&str>,
-        checked: Result<String, vendor::Refusal>,
-        ip: std::net::IpAddr,
-    ) -> Outcome {
+    fn uploaded(&self, key: Option<&str>, checked: Result<String, vendor::Refusal>, ip: std::net::IpAddr) -> Outcome {
         let (now_ms, mono) = (self.0.clock.now_ms(), self.mono());
         let mut state = self.state();
         state.seq += 1;
@@ -323,9 +318,8 @@ fn ghost(ghosts: &mut HashMap<String, Limiter>, kind: BotKind, token: &str, mono
             ghosts.clear();
         }
         let key: String = token.chars().take(128).collect();
-        let limiter = ghosts
-            .entry(key)
-            .or_insert_with(|| Limiter::new(rules.limits(kind), rules.penalty(kind), false, true));
+        let limiter =
+            ghosts.entry(key).or_insert_with(|| Limiter::new(rules.limits(kind), rules.penalty(kind), false, true));
         if limiter.call(mono).is_err() {
             return vendor::too_fast(kind, None, String::new());
         }

@@ -274,8 +274,7 @@ impl Robot {
     fn keep(&mut self, record: Record) {
         self.weight += record.weight();
         let accepted = record.accepted;
-        let (list, most) =
-            if accepted { (&mut self.shown, SHOWN_KEPT) } else { (&mut self.refused, REFUSED_KEPT) };
+        let (list, most) = if accepted { (&mut self.shown, SHOWN_KEPT) } else { (&mut self.refused, REFUSED_KEPT) };
         list.push_back(record);
         while list.len() > most || (self.weight > WEIGHT_KEPT && list.len() > 1) {
             if let Some(oldest) = list.pop_front() {

@@ -217,9 +217,7 @@ impl Rules {
         let limits = self.limits(kind);
         let bad = |l: &RateLimit| !(1..=100_000).contains(&l.messages) || !(1..=86_400_000).contains(&l.per_ms);
         if limits.len() > 4 || limits.iter().any(bad) {
-            return Err(
-                "`rate_limits` may hold 4 limits with messages 1 to 100000 and per_ms 1 to 86400000".to_owned()
-            );
+            return Err("`rate_limits` may hold 4 limits with messages 1 to 100000 and per_ms 1 to 86400000".to_owned());
         }
         if self.penalty(kind) > 86_400_000 {
             return Err("`penalty_ms` may be one day (86400000)".to_owned());

@@ -16,7 +16,18 @@ const MOST_DEPTH: usize = 5;
 
 /// Colours of a card's head.
 pub(crate) const TEMPLATES: [&str; 13] = [
-    "blue", "wathet", "turquoise", "green", "yellow", "orange", "red", "carmine", "violet", "purple", "indigo", "grey",
+    "blue",
+    "wathet",
+    "turquoise",
+    "green",
+    "yellow",
+    "orange",
+    "red",
+    "carmine",
+    "violet",
+    "purple",
+    "indigo",
+    "grey",
     "default",
 ];
 
@@ -31,32 +42,100 @@ fn properties(tag: &str) -> Option<&'static [&'static str]> {
         "div" => &["text", "icon", "width", "fields"],
         "hr" => &[],
         "button" => &[
-            "text", "type", "size", "width", "behaviors", "icon", "hover_tips", "disabled", "disabled_tips", "confirm",
-            "name", "required", "form_action_type",
+            "text",
+            "type",
+            "size",
+            "width",
+            "behaviors",
+            "icon",
+            "hover_tips",
+            "disabled",
+            "disabled_tips",
+            "confirm",
+            "name",
+            "required",
+            "form_action_type",
         ],
         "collapsible_panel" => &[
-            "header", "elements", "expanded", "background_color", "border", "direction", "vertical_spacing",
-            "horizontal_spacing", "vertical_align", "horizontal_align", "padding",
+            "header",
+            "elements",
+            "expanded",
+            "background_color",
+            "border",
+            "direction",
+            "vertical_spacing",
+            "horizontal_spacing",
+            "vertical_align",
+            "horizontal_align",
+            "padding",
         ],
-        "column_set" => &["columns", "flex_mode", "horizontal_spacing", "horizontal_align", "background_style", "action"],
+        "column_set" => {
+            &["columns", "flex_mode", "horizontal_spacing", "horizontal_align", "background_style", "action"]
+        }
         "column" => &[
-            "elements", "width", "weight", "vertical_align", "horizontal_align", "direction", "horizontal_spacing",
-            "vertical_spacing", "padding", "background_style", "action",
+            "elements",
+            "width",
+            "weight",
+            "vertical_align",
+            "horizontal_align",
+            "direction",
+            "horizontal_spacing",
+            "vertical_spacing",
+            "padding",
+            "background_style",
+            "action",
         ],
         "img" => &[
-            "img_key", "alt", "title", "scale_type", "size", "corner_radius", "transparent", "preview", "i18n_img_key",
+            "img_key",
+            "alt",
+            "title",
+            "scale_type",
+            "size",
+            "corner_radius",
+            "transparent",
+            "preview",
+            "i18n_img_key",
         ],
         "interactive_container" => &[
-            "elements", "behaviors", "width", "height", "direction", "horizontal_align", "vertical_align",
-            "horizontal_spacing", "vertical_spacing", "background_style", "has_border", "border_color",
-            "corner_radius", "padding", "disabled", "disabled_tips", "hover_tips", "confirm",
+            "elements",
+            "behaviors",
+            "width",
+            "height",
+            "direction",
+            "horizontal_align",
+            "vertical_align",
+            "horizontal_spacing",
+            "vertical_spacing",
+            "background_style",
+            "has_border",
+            "border_color",
+            "corner_radius",
+            "padding",
+            "disabled",
+            "disabled_tips",
+            "hover_tips",
+            "confirm",
         ],
-        "table" => &[
-            "columns", "rows", "page_size", "row_height", "row_max_height", "freeze_first_column", "header_style",
-        ],
-        "form" | "img_combination" | "person" | "person_list" | "chart" | "input" | "overflow" | "select_static"
-        | "multi_select_static" | "select_person" | "multi_select_person" | "date_picker" | "picker_time"
-        | "picker_datetime" | "select_img" | "checker" | "audio" => &["*"],
+        "table" => {
+            &["columns", "rows", "page_size", "row_height", "row_max_height", "freeze_first_column", "header_style"]
+        }
+        "form"
+        | "img_combination"
+        | "person"
+        | "person_list"
+        | "chart"
+        | "input"
+        | "overflow"
+        | "select_static"
+        | "multi_select_static"
+        | "select_person"
+        | "multi_select_person"
+        | "date_picker"
+        | "picker_time"
+        | "picker_datetime"
+        | "select_img"
+        | "checker"
+        | "audio" => &["*"],
         _ => return None,
     })
 }
@@ -133,8 +212,16 @@ impl Walk<'_> {
             self.only(root, &["schema", "config", "card_link", "header", "body"])?;
         }
         let config = [
-            "update_multi", "width_mode", "enable_forward", "enable_forward_interaction", "summary", "streaming_mode",
-            "streaming_config", "style", "locales", "use_custom_translation",
+            "update_multi",
+            "width_mode",
+            "enable_forward",
+            "enable_forward_interaction",
+            "summary",
+            "streaming_mode",
+            "streaming_config",
+            "style",
+            "locales",
+            "use_custom_translation",
         ];
         let config = self.object(card, "config", &config)?;
         if config.and_then(|config| config.get("update_multi")) == Some(&Value::Bool(false)) {
@@ -143,7 +230,12 @@ impl Walk<'_> {
         self.object(card, "card_link", &["url", "pc_url", "ios_url", "android_url"])?;
         self.header(card)?;
         let body = [
-            "direction", "padding", "horizontal_spacing", "horizontal_align", "vertical_spacing", "vertical_align",
+            "direction",
+            "padding",
+            "horizontal_spacing",
+            "horizontal_align",
+            "vertical_spacing",
+            "vertical_align",
             "elements",
         ];
         let Some(body) = self.object(card, "body", &body)? else {
@@ -156,8 +248,7 @@ impl Walk<'_> {
     }
 
     fn header(&mut self, card: &Value) -> Result<(), Refusal> {
-        let known =
-            ["title", "subtitle", "text_tag_list", "i18n_text_tag_list", "template", "icon", "padding"];
+        let known = ["title", "subtitle", "text_tag_list", "i18n_text_tag_list", "template", "icon", "padding"];
         let Some(header) = self.object(card, "header", &known)? else { return Ok(()) };
         if header.pointer("/title/content").and_then(Value::as_str).is_none() {
             return Err(parse_error("header.title", "`header.title` needs `tag` and `content`"));
@@ -276,8 +367,15 @@ impl Walk<'_> {
             "button" => self.button(element)?,
             "collapsible_panel" => {
                 let known = [
-                    "title", "background_color", "width", "vertical_align", "padding", "position", "icon",
-                    "icon_position", "icon_expanded_angle",
+                    "title",
+                    "background_color",
+                    "width",
+                    "vertical_align",
+                    "padding",
+                    "position",
+                    "icon",
+                    "icon_position",
+                    "icon_expanded_angle",
                 ];
                 let Some(header) = self.object(element, "header", &known)? else {
                     return Err(parse_error("header", "a `collapsible_panel` needs `header`"));
@@ -300,7 +398,12 @@ impl Walk<'_> {
             }
             "img" => {
                 if filled(element, "img_key").is_none_or(|key| key.starts_with("http")) {
-                    return Err(refuse(200_570, "card contains invalid image keys", "img_key", "`img_key` must be a key, not an address"));
+                    return Err(refuse(
+                        200_570,
+                        "card contains invalid image keys",
+                        "img_key",
+                        "`img_key` must be a key, not an address",
+                    ));
                 }
             }
             _ => {}

@@ -6,7 +6,8 @@ use super::super::ip;
 use super::super::rules::Rules;
 use super::{Call, Mentioned, Refusal, Taken, filled, missing_keyword, sign, text, unknown_fields};
 
-const KEYWORD: &str = "description:关键词不匹配;solution:请联系群管理员查看此机器人的关键词，并在发送的信息中包含此关键词;";
+const KEYWORD: &str =
+    "description:关键词不匹配;solution:请联系群管理员查看此机器人的关键词，并在发送的信息中包含此关键词;";
 const SIGN: &str = "description:机器人发送签名不匹配;solution:请确认签名和生成签名的时间戳必须都放在调用的网址中，请确认机器人的密钥加密和填写正确;link:请参考本接口对应文档查看签名的获取方式;";
 const EXPIRED: &str = "description:机器人发送签名过期;solution:签名生成时间和发送时间请保持在 timestampms 以内;link:请参考本接口对应文档查看签名的获取方式;";
 const OLD_SUFFIX: &str = ", more: [https://ding-doc.dingtalk.com/doc#/serverapi2/qf2nxq]";

@@ -44,7 +44,8 @@ pub(super) fn check(call: &Call<'_>, rules: &Rules) -> Result<Taken, Refusal> {
     };
     let mut taken = Taken { msgtype: msgtype.chars().take(40).collect(), ..Taken::default() };
     let payload = content(&body, msgtype, rules, &mut taken)?;
-    let scope = text::strings(payload, &["tag", "image_key", "img_key", "user_id", "share_chat_id", "template", "type"]);
+    let scope =
+        text::strings(payload, &["tag", "image_key", "img_key", "user_id", "share_chat_id", "template", "type"]);
     if let Some(reason) = missing_keyword(rules, &scope) {
         return Err(Refusal::new(10, 19_024, "Key Words Not Found", reason));
     }
@@ -81,22 +82,19 @@ fn signature(body: &Value, call: &Call<'_>, rules: &Rules) -> Result<(), Refusal
 }
 
 /// Steps 8 and 9; gives the value in which keywords are looked for.
-fn content<'a>(
-    body: &'a Value,
-    msgtype: &str,
-    rules: &Rules,
-    taken: &mut Taken,
-) -> Result<&'a Value, Refusal> {
+fn content<'a>(body: &'a Value, msgtype: &str, rules: &Rules, taken: &mut Taken) -> Result<&'a Value, Refusal> {
     if msgtype == "interactive" {
-        let card = body.get("card").filter(|card| card.is_object()).ok_or_else(|| {
-            bad_request(8, rules, "`card` is missing, or a string instead of an object")
-        })?;
+        let card = body
+            .get("card")
+            .filter(|card| card.is_object())
+            .ok_or_else(|| bad_request(8, rules, "`card` is missing, or a string instead of an object"))?;
         card::check(card, rules, taken)?;
         return Ok(card);
     }
-    let content = body.get("content").filter(|content| content.is_object()).ok_or_else(|| {
-        bad_request(8, rules, "`content` is missing, or a string instead of an object")
-    })?;
+    let content = body
+        .get("content")
+        .filter(|content| content.is_object())
+        .ok_or_else(|| bad_request(8, rules, "`content` is missing, or a string instead of an object"))?;
     let need = |field: &str| {
         filled(content, field).ok_or_else(|| bad_request(8, rules, format!("`content.{field}` is missing or empty")))
     };

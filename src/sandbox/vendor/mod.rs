@@ -150,9 +150,7 @@ pub(super) fn unknown_token(kind: BotKind, rules: Option<&Rules>) -> Refusal {
             Refusal::new(4, code, text, reason)
         }
         BotKind::WeCom => Refusal::new(2, 93_000, "invalid webhook url", reason),
-        BotKind::Feishu => {
-            Refusal::new(2, 19_001, "param invalid: incoming webhook access token invalid", reason)
-        }
+        BotKind::Feishu => Refusal::new(2, 19_001, "param invalid: incoming webhook access token invalid", reason),
     }
 }
 
@@ -195,7 +193,9 @@ pub(super) fn busy(kind: BotKind) -> Refusal {
     match kind {
         BotKind::DingTalk => Refusal::new(0, -1, "系统繁忙", reason),
         BotKind::WeCom => Refusal::new(0, -1, "system error", reason),
-        BotKind::Feishu => Refusal::new(0, 11_232, "frequency limited psm[lark.oapi.app_platform_runtime]appID[1500]", reason),
+        BotKind::Feishu => {
+            Refusal::new(0, 11_232, "frequency limited psm[lark.oapi.app_platform_runtime]appID[1500]", reason)
+        }
     }
 }
 
@@ -221,7 +221,9 @@ fn missing_keyword(rules: &Rules, texts: &[String]) -> Option<String> {
     match rules.keyword_mode {
         _ if rules.keywords.is_empty() => None,
         KeywordMode::Any if rules.keywords.iter().any(|word| found(&word)) => None,
-        KeywordMode::Any => Some(format!("none of the keywords {} is in the message", quoted(rules.keywords.iter().collect()))),
+        KeywordMode::Any => {
+            Some(format!("none of the keywords {} is in the message", quoted(rules.keywords.iter().collect())))
+        }
         KeywordMode::All => {
             let missing: Vec<_> = rules.keywords.iter().filter(|word| !found(word)).collect();
             (!missing.is_empty()).then(|| format!("the keyword {} is not in the message", quoted(missing)))

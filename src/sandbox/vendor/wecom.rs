@@ -31,9 +31,10 @@ pub(super) fn check(call: &Call<'_>, rules: &Rules) -> Result<Taken, Refusal> {
         let reason = format!("`msgtype` is {shown:?}, which is none of {}", TYPES.join(", "));
         return Err(Refusal::new(5, 40_008, "invalid message type", reason));
     }
-    let payload = body.get(msgtype).filter(|payload| payload.is_object()).ok_or_else(|| {
-        bad_parameter(6, &format!("missing {msgtype}"), format!("the object `{msgtype}` is missing"))
-    })?;
+    let payload = body
+        .get(msgtype)
+        .filter(|payload| payload.is_object())
+        .ok_or_else(|| bad_parameter(6, &format!("missing {msgtype}"), format!("the object `{msgtype}` is missing")))?;
     let mut taken = Taken { msgtype: msgtype.to_owned(), ..Taken::default() };
     match msgtype {
         "text" | "markdown" | "markdown_v2" => content(payload, rules, &mut taken)?,
@@ -98,11 +99,14 @@ fn content(payload: &Value, rules: &Rules, taken: &mut Taken) -> Result<(), Refu
 }
 
 fn image(payload: &Value, taken: &mut Taken) -> Result<(), Refusal> {
-    let missing = |field: &str| bad_parameter(6, &format!("missing image.{field}"), format!("`image.{field}` is missing"));
+    let missing =
+        |field: &str| bad_parameter(6, &format!("missing image.{field}"), format!("`image.{field}` is missing"));
     let base64 = filled(payload, "base64").ok_or_else(|| missing("base64"))?;
     let md5 = filled(payload, "md5").ok_or_else(|| missing("md5"))?;
     let refuse = |reason: &str| Refusal::new(9, 40_009, "invalid image size", reason);
-    let raw = STANDARD.decode(base64).map_err(|_| refuse("`image.base64` is not plain base64 (no prefix, no line breaks)"))?;
+    let raw = STANDARD
+        .decode(base64)
+        .map_err(|_| refuse("`image.base64` is not plain base64 (no prefix, no line breaks)"))?;
     if raw.len() > IMAGE_MOST {
         return Err(refuse("the picture is larger than 2 MB"));
     }
@@ -111,7 +115,12 @@ fn image(payload: &Value, taken: &mut Taken) -> Result<(), Refusal> {
     }
     let sum: String = Md5::digest(&raw).iter().map(|byte| format!("{byte:02x}")).collect();
     if !sum.eq_ignore_ascii_case(md5) {
-        return Err(Refusal::new(9, 301_019, "media file md5 not match", "`image.md5` is not the MD5 of the picture's bytes"));
+        return Err(Refusal::new(
+            9,
+            301_019,
+            "media file md5 not match",
+            "`image.md5` is not the MD5 of the picture's bytes",
+        ));
     }
     (taken.used, taken.limit) = (raw.len(), IMAGE_MOST);
     Ok(())

@@ -1,0 +1,512 @@
+//! Each vendor's markdown subset, drawn as its client draws it.
+//!
+//! Vendor tags (`<font>`, `<at>`, `<@id>`) are taken out first and stand as private-use characters while the markdown
+//! is read; every run of text is wrapped on its own, so a tag that is never closed can not leak out of a bubble.
+
+use std::sync::LazyLock;
+
+use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use regex::{Captures, Regex};
+
+use super::super::rules::Member;
+use super::super::vendor::{Mentioned, text::attributes};
+use super::html::{Html, open_link, safe_link};
+
+/// Which subset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flavour {
+    /// DingTalk: single newlines fold.
+    DingTalk,
+    /// WeCom's first markdown: no lists, italics, images; one level of quote.
+    WeCom,
+    /// WeCom's second: everything but colours and mentions.
+    WeComV2,
+    /// Feishu's card markdown.
+    Card,
+}
+
+/// Who is in the chat, and whom the message calls.
+#[derive(Clone, Copy)]
+pub(super) struct People<'a> {
+    pub(super) mentions: &'a Mentioned,
+    pub(super) members: &'a [Member],
+}
+
+impl People<'_> {
+    fn name<'b>(&'b self, id: &'b str) -> &'b str {
+        let member = self.members.iter().find(|member| member.is(id) && !member.name.is_empty());
+        member.map_or(id, |member| &member.name)
+    }
+
+    /// A mention as the chat shows it: lit when it calls somebody.
+    pub(super) fn draw(&self, html: &mut Html, id: &str) {
+        let called = match id {
+            "all" | "@all" => self.mentions.all,
+            id => self.mentions.ids.iter().any(|known| known == id),
+        };
+        html.raw(if called { "<span class=\"at\">@" } else { "<span class=\"at-nobody\" title=\"calls nobody\">@" });
+        html.text(match id {
+            "all" | "@all" => "所有人",
+            id => self.name(id),
+        });
+        html.raw("</span>");
+    }
+}
+
+const OPEN: char = '\u{e000}';
+const CLOSE: char = '\u{e001}';
+/// Keeps a line from being read as a block.
+const GUARD: char = '\u{e002}';
+
+#[derive(Clone, Debug)]
+enum Colour {
+    Class(&'static str),
+    Hex(String),
+}
+
+#[derive(Clone, Debug)]
+enum Piece {
+    FontOpen(Colour),
+    FontClose,
+    LabelOpen(Colour),
+    LabelClose,
+    At(Vec<String>),
+    Break,
+}
+
+#[allow(clippy::expect_used)]
+static TAG: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"<@(?P<id>[^<>@\s]{1,64})>|<(?P<close>/?)(?P<name>[a-z_]{1,12})\b(?P<rest>[^<>\n]{0,400})>")
+        .expect("a constant pattern")
+});
+
+#[allow(clippy::expect_used)]
+static ADDRESS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"https?://[^\s<>"'`，。；：！？、（）【】《》“”]+"#).expect("a constant pattern"));
+
+/// Names of colours that have a class.
+fn class(name: &str) -> Option<Colour> {
+    Some(Colour::Class(match name {
+        "info" => "c-info",
+        "comment" => "c-comment",
+        "warning" => "c-warning",
+        "red" | "red-500" | "red-600" => "c-red",
+        "green" | "green-500" | "green-600" | "lime" => "c-green",
+        "grey" | "gray" | "neutral" | "grey-500" | "grey-600" => "c-grey",
+        "orange" | "orange-500" | "orange-600" => "c-orange",
+        "yellow" => "c-yellow",
+        "blue" | "blue-500" | "blue-600" | "wathet" => "c-blue",
+        "turquoise" => "c-turquoise",
+        "purple" | "violet" | "indigo" => "c-purple",
+        "carmine" => "c-carmine",
+        _ => return None,
+    }))
+}
+
+fn colour(flavour: Flavour, rest: &str) -> Option<Colour> {
+    let value = attributes(rest).into_iter().find(|(name, _)| name == "color")?.1.to_ascii_lowercase();
+    match flavour {
+        // Three names and no others.
+        Flavour::WeCom if !["info", "comment", "warning"].contains(&value.as_str()) => None,
+        Flavour::WeCom => class(&value),
+        Flavour::Card if ["info", "comment", "warning"].contains(&value.as_str()) => None,
+        Flavour::Card => class(&value),
+        Flavour::DingTalk => {
+            let hex = value.strip_prefix('#').filter(|hex| matches!(hex.len(), 3 | 6));
+            let hex = hex.filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+            hex.map(|hex| Colour::Hex(format!("#{hex}"))).or_else(|| class(&value))
+        }
+        Flavour::WeComV2 => None,
+    }
+}
+
+/// A piece of vendor markup, and how it was written.
+struct Pieces(Vec<(Piece, String)>);
+
+impl Pieces {
+    /// Takes the vendor's tags out of a text.
+    fn take(flavour: Flavour, text: &str) -> (Self, String) {
+        let mut pieces = Vec::new();
+        let clean: String = text.chars().map(|c| if (OPEN..=GUARD).contains(&c) { '\u{fffd}' } else { c }).collect();
+        let mut replace = |found: &Captures<'_>| {
+            let written = found.get(0).map_or("", |found| found.as_str()).to_owned();
+            let Some(piece) = piece(flavour, found) else { return written };
+            pieces.push((piece, written));
+            format!("{OPEN}{}{CLOSE}", pieces.len() - 1)
+        };
+        let mut end = 0;
+        let mut out = String::with_capacity(clean.len());
+        for found in TAG.captures_iter(&clean) {
+            // A closing tag that went with its opening one is found once more here.
+            let Some(whole) = found.get(0).filter(|whole| whole.start() >= end) else { continue };
+            out.push_str(clean.get(end..whole.start()).unwrap_or(""));
+            end = whole.end();
+            let new = replace(&found);
+            // `<at id=x></at>`: what stands between the tags is not drawn.
+            if new.starts_with(OPEN) && found.name("name").is_some_and(|name| name.as_str() == "at") {
+                let rest = clean.get(end..).unwrap_or("");
+                if let Some(close) = rest.find("</at>").filter(|close| *close <= 64) {
+                    end += close + "</at>".len();
+                }
+            }
+            out.push_str(&new);
+        }
+        out.push_str(clean.get(end..).unwrap_or(""));
+        (Self(pieces), out)
+    }
+
+    fn get(&self, index: &str) -> Option<&(Piece, String)> {
+        self.0.get(index.parse::<usize>().ok()?)
+    }
+
+    /// The text as it was written.
+    fn restore(&self, text: &str) -> String {
+        let mut out = String::new();
+        for (plain, piece) in split(text) {
+            out.push_str(&plain.replace(GUARD, ""));
+            if let Some((_, written)) = piece.and_then(|index| self.get(index)) {
+                out.push_str(written);
+            }
+        }
+        out
+    }
+}
+
+/// Runs of plain text, each with the number of the piece that follows it.
+fn split(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let Some((plain, after)) = text.split_once(OPEN) else {
+            rest = None;
+            return Some((text, None));
+        };
+        let (index, after) = after.split_once(CLOSE).unwrap_or((after, ""));
+        rest = Some(after);
+        Some((plain, Some(index)))
+    })
+}
+
+fn piece(flavour: Flavour, found: &Captures<'_>) -> Option<Piece> {
+    if let Some(id) = found.name("id") {
+        return (flavour == Flavour::WeCom).then(|| Piece::At(vec![id.as_str().to_owned()]));
+    }
+    let closes = found.name("close").is_some_and(|close| !close.as_str().is_empty());
+    let rest = found.name("rest").map_or("", |rest| rest.as_str());
+    let card = flavour == Flavour::Card;
+    match (found.name("name")?.as_str(), closes) {
+        ("font", true) if flavour != Flavour::WeComV2 => Some(Piece::FontClose),
+        ("font", false) => colour(flavour, rest).map(Piece::FontOpen),
+        ("text_tag", true) if card => Some(Piece::LabelClose),
+        ("text_tag", false) if card => Some(Piece::LabelOpen(colour(flavour, rest).unwrap_or(Colour::Class("c-grey")))),
+        ("br", _) if card || flavour == Flavour::DingTalk => Some(Piece::Break),
+        ("at", false) if card => {
+            let (name, value) = attributes(rest).into_iter().find(|(name, _)| name == "id" || name == "ids")?;
+            let split = |value: &str| value.split(',').map(str::to_owned).collect();
+            Some(Piece::At(if name == "ids" { split(&value) } else { vec![value] }))
+        }
+        _ => None,
+    }
+}
+
+struct Drawer<'a> {
+    flavour: Flavour,
+    people: People<'a>,
+    pieces: Pieces,
+    fonts: Vec<Colour>,
+    labels: Vec<Colour>,
+    links: Vec<Option<String>>,
+    image: Option<(String, String)>,
+    html: &'a mut Html,
+}
+
+/// Draws a markdown text.
+pub(super) fn draw(html: &mut Html, flavour: Flavour, people: People<'_>, text: &str) {
+    let (pieces, source) = Pieces::take(flavour, text);
+    let mut drawer =
+        Drawer { flavour, people, pieces, fonts: Vec::new(), labels: Vec::new(), links: Vec::new(), image: None, html };
+    if flavour == Flavour::WeCom { drawer.lines(&source) } else { drawer.blocks(&source) }
+}
+
+/// Draws a plain text: lines as they are, addresses as links, mentions lit by `mention`.
+pub(super) fn plain(html: &mut Html, people: People<'_>, text: &str) {
+    for (at, line) in text.split('\n').enumerate() {
+        if at > 0 {
+            html.raw("<br>");
+        }
+        let mut end = 0;
+        for found in ADDRESS.find_iter(line) {
+            words(html, people, line.get(end..found.start()).unwrap_or(""));
+            end = found.end();
+            open_link(html, found.as_str(), "");
+            html.text(found.as_str()).raw("</a>");
+        }
+        words(html, people, line.get(end..).unwrap_or(""));
+    }
+}
+
+/// Text in which `@id` of a called person is a mention.
+fn words(html: &mut Html, people: People<'_>, text: &str) {
+    let mut rest = text;
+    while let Some(at) = rest.find('@') {
+        let (before, from) = rest.split_at(at);
+        html.text(before);
+        let after = from.get(1..).unwrap_or("");
+        let called = people.mentions.ids.iter().filter(|id| after.starts_with(id.as_str())).max_by_key(|id| id.len());
+        match called {
+            Some(id) => {
+                people.draw(html, id);
+                rest = after.get(id.len()..).unwrap_or("");
+            }
+            None => {
+                html.text("@");
+                rest = after;
+            }
+        }
+    }
+    html.text(rest);
+}
+
+impl Drawer<'_> {
+    /// WeCom's markdown is read line by line.
+    fn lines(&mut self, source: &str) {
+        let mut quoted = false;
+        for line in source.lines() {
+            let (quote, line) = match line.strip_prefix('>') {
+                Some(inside) => (true, inside.trim_start()),
+                None => (false, line),
+            };
+            if quote != quoted {
+                self.html.raw(if quote { "<blockquote>" } else { "</blockquote>" });
+                quoted = quote;
+            }
+            let level = line.bytes().take_while(|b| *b == b'#').count();
+            let heading = (1..=6).contains(&level) && line.as_bytes().get(level) == Some(&b' ');
+            match (heading, line.trim().is_empty()) {
+                (true, _) => self.html.raw(HEADINGS[level - 1]),
+                (false, true) => self.html.raw("<div class=\"blank\">"),
+                (false, false) => self.html.raw("<div>"),
+            };
+            let inside = if heading { line.get(level..).unwrap_or("").trim() } else { line };
+            self.inline(&format!("{GUARD}{inside}"));
+            self.html.raw("</div>");
+        }
+        if quoted {
+            self.html.raw("</blockquote>");
+        }
+    }
+
+    fn inline(&mut self, source: &str) {
+        let mut in_image = false;
+        for (event, range) in Parser::new_ext(source, Options::empty()).into_offset_iter() {
+            match event {
+                Event::Start(Tag::Image { .. }) => {
+                    in_image = true;
+                    self.text(source.get(range).unwrap_or(""));
+                }
+                Event::End(TagEnd::Image) => in_image = false,
+                _ if in_image => {}
+                Event::Start(Tag::Emphasis) => self.text(source.get(range.start..range.start + 1).unwrap_or("*")),
+                Event::End(TagEnd::Emphasis) => self.text(source.get(range.end - 1..range.end).unwrap_or("*")),
+                Event::Start(Tag::Paragraph) | Event::End(TagEnd::Paragraph) => {}
+                event => self.event(event),
+            }
+        }
+    }
+
+    fn blocks(&mut self, source: &str) {
+        let mut options = Options::empty();
+        if self.flavour != Flavour::DingTalk {
+            options.insert(Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH);
+        }
+        for event in Parser::new_ext(source, options) {
+            self.event(event);
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>) {
+        if self.image.is_some() && !matches!(event, Event::End(TagEnd::Image)) {
+            if let (Some((_, alt)), Event::Text(text)) = (&mut self.image, &event) {
+                alt.push_str(text);
+            }
+            return;
+        }
+        match event {
+            Event::Start(tag) => self.start(tag),
+            Event::End(tag) => self.end(tag),
+            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => self.text(&text),
+            Event::Code(code) => {
+                self.html.raw("<code>").text(&self.pieces.restore(&code)).raw("</code>");
+            }
+            Event::SoftBreak if self.flavour == Flavour::DingTalk => {
+                self.html.raw(" ");
+            }
+            Event::SoftBreak | Event::HardBreak => {
+                self.html.raw("<br>");
+            }
+            Event::Rule => {
+                self.html.raw("<hr>");
+            }
+            Event::FootnoteReference(text) | Event::InlineMath(text) | Event::DisplayMath(text) => self.text(&text),
+            Event::TaskListMarker(_) => {}
+        }
+    }
+
+    fn start(&mut self, tag: Tag<'_>) {
+        match tag {
+            Tag::Heading { level, .. } => {
+                self.html.raw(HEADINGS[level_index(level)]);
+            }
+            Tag::CodeBlock(CodeBlockKind::Fenced(_) | CodeBlockKind::Indented) => {
+                self.html.raw("<pre><code>");
+            }
+            Tag::List(Some(first)) => {
+                self.html.raw("<ol start=\"").text(&first.to_string()).raw("\">");
+            }
+            Tag::Link { dest_url, .. } => {
+                let address = self.pieces.restore(&dest_url);
+                if safe_link(&address) {
+                    open_link(self.html, &address, "");
+                    self.links.push(None);
+                } else {
+                    self.html.raw("<span class=\"dead-link\">");
+                    self.links.push(Some(address));
+                }
+            }
+            Tag::Image { dest_url, .. } => self.image = Some((self.pieces.restore(&dest_url), String::new())),
+            tag => {
+                if let Some((open, _)) = wrap(&tag.to_end()) {
+                    self.html.raw(open);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, tag: TagEnd) {
+        match tag {
+            TagEnd::Heading(_) => {
+                self.html.raw("</div>");
+            }
+            TagEnd::CodeBlock => {
+                self.html.raw("</code></pre>");
+            }
+            TagEnd::List(true) => {
+                self.html.raw("</ol>");
+            }
+            TagEnd::Link => match self.links.pop() {
+                Some(Some(address)) => {
+                    self.html.raw(" <small>(link not opened: ").text(&address).raw(")</small></span>");
+                }
+                _ => {
+                    self.html.raw("</a>");
+                }
+            },
+            TagEnd::Image => {
+                if let Some((address, alt)) = self.image.take() {
+                    image(self.html, &address, &self.pieces.restore(&alt));
+                }
+            }
+            tag => {
+                if let Some((_, close)) = wrap(&tag) {
+                    self.html.raw(close);
+                }
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        let owned = text.to_owned();
+        for (run, index) in split(&owned) {
+            self.run(&run.replace(GUARD, ""));
+            match index.and_then(|index| self.pieces.get(index)).map(|(piece, _)| piece.clone()) {
+                Some(Piece::FontOpen(colour)) => self.fonts.push(colour),
+                Some(Piece::FontClose) => {
+                    self.fonts.pop();
+                }
+                Some(Piece::LabelOpen(colour)) => self.labels.push(colour),
+                Some(Piece::LabelClose) => {
+                    self.labels.pop();
+                }
+                Some(Piece::At(ids)) => {
+                    for id in ids {
+                        self.people.draw(self.html, &id);
+                    }
+                }
+                Some(Piece::Break) => {
+                    self.html.raw("<br>");
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// A run of text in the colour that holds here.
+    fn run(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let close = match (self.labels.last(), self.fonts.last()) {
+            (Some(Colour::Class(class)), _) => {
+                self.html.raw("<span class=\"label ").raw(class).raw("\">");
+                "</span>"
+            }
+            (_, Some(Colour::Class(class))) => {
+                self.html.raw("<span class=\"").raw(class).raw("\">");
+                "</span>"
+            }
+            (_, Some(Colour::Hex(hex))) => {
+                self.html.raw("<font color=\"").text(hex).raw("\">");
+                "</font>"
+            }
+            _ => "",
+        };
+        words(self.html, self.people, text);
+        self.html.raw(close);
+    }
+}
+
+/// A picture that is not loaded: only its address is shown.
+pub(super) fn image(html: &mut Html, address: &str, alt: &str) {
+    html.raw("<span class=\"picture\"><b>Picture, not loaded</b>");
+    if !alt.is_empty() {
+        html.raw(" ").text(alt);
+    }
+    html.raw(" <small>").text(address).raw("</small></span>");
+}
+
+const HEADINGS: [&str; 6] = [
+    "<div class=\"h h1\">",
+    "<div class=\"h h2\">",
+    "<div class=\"h h3\">",
+    "<div class=\"h h4\">",
+    "<div class=\"h h5\">",
+    "<div class=\"h h6\">",
+];
+
+const fn level_index(level: HeadingLevel) -> usize {
+    match level {
+        HeadingLevel::H1 => 0,
+        HeadingLevel::H2 => 1,
+        HeadingLevel::H3 => 2,
+        HeadingLevel::H4 => 3,
+        HeadingLevel::H5 => 4,
+        HeadingLevel::H6 => 5,
+    }
+}
+
+/// Opening and closing markup of what needs no more than that.
+const fn wrap(tag: &TagEnd) -> Option<(&'static str, &'static str)> {
+    Some(match tag {
+        TagEnd::Paragraph | TagEnd::HtmlBlock => ("<p>", "</p>"),
+        TagEnd::BlockQuote(_) => ("<blockquote>", "</blockquote>"),
+        TagEnd::List(_) => ("<ul>", "</ul>"),
+        TagEnd::Item => ("<li>", "</li>"),
+        TagEnd::Table => ("<div class=\"table\"><table>", "</table></div>"),
+        TagEnd::TableHead | TagEnd::TableRow => ("<tr>", "</tr>"),
+        TagEnd::TableCell => ("<td>", "</td>"),
+        TagEnd::Emphasis => ("<em>", "</em>"),
+        TagEnd::Strong => ("<strong>", "</strong>"),
+        TagEnd::Strikethrough => ("<s>", "</s>"),
+        _ => return None,
+    })
+}
