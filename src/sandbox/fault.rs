@@ -43,7 +43,7 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// Every kind, for the control API's error text.
+    /// Every kind.
     pub const ALL: [Self; 17] = [
         Self::Http500,
         Self::Http502,
@@ -84,6 +84,29 @@ impl FaultKind {
             Self::CutJson => "cut_json",
             Self::RateLimited => "rate_limited",
             Self::Latency => "latency",
+        }
+    }
+
+    /// The same for a person who looks at the chat.
+    pub(super) const fn in_words(self) -> &'static str {
+        match self {
+            Self::Http500 => "answered HTTP 500",
+            Self::Http502 => "answered HTTP 502",
+            Self::Http503 => "answered HTTP 503",
+            Self::Http504 => "answered HTTP 504",
+            Self::Http429 => "answered HTTP 429",
+            Self::Timeout => "shown, but never answered",
+            Self::TimeoutBefore => "not shown, and never answered",
+            Self::CutBefore => "connection closed before the message was taken",
+            Self::CutAfter => "shown, but the connection closed without an answer",
+            Self::Html => "answered HTTP 200 with a web page",
+            Self::Status1111 => "blocked by the vendor's gateway",
+            Self::Busy => "the vendor says that it is busy",
+            Self::Misconfigured => "the vendor says that there is no such robot",
+            Self::Empty => "shown, but answered with nothing",
+            Self::CutJson => "shown, but answered with half of the JSON",
+            Self::RateLimited => "refused as too fast, although it was not",
+            Self::Latency => "answered slowly",
         }
     }
 

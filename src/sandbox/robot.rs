@@ -193,7 +193,7 @@ impl Robot {
     }
 
     fn faulted(&self, kind: FaultKind) -> Refusal {
-        let reason = format!("fault on demand: {}", kind.as_str());
+        let reason = format!("fault on demand: {}", kind.in_words());
         let mut refusal = match kind {
             FaultKind::Busy => vendor::busy(self.kind),
             FaultKind::Misconfigured => vendor::unknown_token(self.kind, Some(&self.rules)),
@@ -263,10 +263,9 @@ impl Robot {
             return true;
         }
         self.uuids.1.push_back(uuid.to_owned());
-        if self.uuids.1.len() > UUIDS_KEPT {
-            if let Some(oldest) = self.uuids.1.pop_front() {
-                self.uuids.0.remove(&oldest);
-            }
+        let full = self.uuids.1.len() > UUIDS_KEPT;
+        if let Some(oldest) = full.then(|| self.uuids.1.pop_front()).flatten() {
+            self.uuids.0.remove(&oldest);
         }
         false
     }

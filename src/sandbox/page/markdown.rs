@@ -6,11 +6,12 @@
 use std::sync::LazyLock;
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
-use regex::{Captures, Regex};
+use regex::Regex;
 
 use super::super::rules::Member;
-use super::super::vendor::{Mentioned, text::attributes};
+use super::super::vendor::Mentioned;
 use super::html::{Html, open_link, safe_link};
+use super::tags::{Colour, GUARD, Piece, Pieces, split};
 
 /// Which subset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,161 +54,9 @@ impl People<'_> {
     }
 }
 
-const OPEN: char = '\u{e000}';
-const CLOSE: char = '\u{e001}';
-/// Keeps a line from being read as a block.
-const GUARD: char = '\u{e002}';
-
-#[derive(Clone, Debug)]
-enum Colour {
-    Class(&'static str),
-    Hex(String),
-}
-
-#[derive(Clone, Debug)]
-enum Piece {
-    FontOpen(Colour),
-    FontClose,
-    LabelOpen(Colour),
-    LabelClose,
-    At(Vec<String>),
-    Break,
-}
-
-#[allow(clippy::expect_used)]
-static TAG: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"<@(?P<id>[^<>@\s]{1,64})>|<(?P<close>/?)(?P<name>[a-z_]{1,12})\b(?P<rest>[^<>\n]{0,400})>")
-        .expect("a constant pattern")
-});
-
 #[allow(clippy::expect_used)]
 static ADDRESS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"https?://[^\s<>"'`，。；：！？、（）【】《》“”]+"#).expect("a constant pattern"));
-
-/// Names of colours that have a class.
-fn class(name: &str) -> Option<Colour> {
-    Some(Colour::Class(match name {
-        "info" => "c-info",
-        "comment" => "c-comment",
-        "warning" => "c-warning",
-        "red" | "red-500" | "red-600" => "c-red",
-        "green" | "green-500" | "green-600" | "lime" => "c-green",
-        "grey" | "gray" | "neutral" | "grey-500" | "grey-600" => "c-grey",
-        "orange" | "orange-500" | "orange-600" => "c-orange",
-        "yellow" => "c-yellow",
-        "blue" | "blue-500" | "blue-600" | "wathet" => "c-blue",
-        "turquoise" => "c-turquoise",
-        "purple" | "violet" | "indigo" => "c-purple",
-        "carmine" => "c-carmine",
-        _ => return None,
-    }))
-}
-
-fn colour(flavour: Flavour, rest: &str) -> Option<Colour> {
-    let value = attributes(rest).into_iter().find(|(name, _)| name == "color")?.1.to_ascii_lowercase();
-    match flavour {
-        // Three names and no others.
-        Flavour::WeCom if !["info", "comment", "warning"].contains(&value.as_str()) => None,
-        Flavour::WeCom => class(&value),
-        Flavour::Card if ["info", "comment", "warning"].contains(&value.as_str()) => None,
-        Flavour::Card => class(&value),
-        Flavour::DingTalk => {
-            let hex = value.strip_prefix('#').filter(|hex| matches!(hex.len(), 3 | 6));
-            let hex = hex.filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
-            hex.map(|hex| Colour::Hex(format!("#{hex}"))).or_else(|| class(&value))
-        }
-        Flavour::WeComV2 => None,
-    }
-}
-
-/// A piece of vendor markup, and how it was written.
-struct Pieces(Vec<(Piece, String)>);
-
-impl Pieces {
-    /// Takes the vendor's tags out of a text.
-    fn take(flavour: Flavour, text: &str) -> (Self, String) {
-        let mut pieces = Vec::new();
-        let clean: String = text.chars().map(|c| if (OPEN..=GUARD).contains(&c) { '\u{fffd}' } else { c }).collect();
-        let mut replace = |found: &Captures<'_>| {
-            let written = found.get(0).map_or("", |found| found.as_str()).to_owned();
-            let Some(piece) = piece(flavour, found) else { return written };
-            pieces.push((piece, written));
-            format!("{OPEN}{}{CLOSE}", pieces.len() - 1)
-        };
-        let mut end = 0;
-        let mut out = String::with_capacity(clean.len());
-        for found in TAG.captures_iter(&clean) {
-            // A closing tag that went with its opening one is found once more here.
-            let Some(whole) = found.get(0).filter(|whole| whole.start() >= end) else { continue };
-            out.push_str(clean.get(end..whole.start()).unwrap_or(""));
-            end = whole.end();
-            let new = replace(&found);
-            // `<at id=x></at>`: what stands between the tags is not drawn.
-            if new.starts_with(OPEN) && found.name("name").is_some_and(|name| name.as_str() == "at") {
-                let rest = clean.get(end..).unwrap_or("");
-                if let Some(close) = rest.find("</at>").filter(|close| *close <= 64) {
-                    end += close + "</at>".len();
-                }
-            }
-            out.push_str(&new);
-        }
-        out.push_str(clean.get(end..).unwrap_or(""));
-        (Self(pieces), out)
-    }
-
-    fn get(&self, index: &str) -> Option<&(Piece, String)> {
-        self.0.get(index.parse::<usize>().ok()?)
-    }
-
-    /// The text as it was written.
-    fn restore(&self, text: &str) -> String {
-        let mut out = String::new();
-        for (plain, piece) in split(text) {
-            out.push_str(&plain.replace(GUARD, ""));
-            if let Some((_, written)) = piece.and_then(|index| self.get(index)) {
-                out.push_str(written);
-            }
-        }
-        out
-    }
-}
-
-/// Runs of plain text, each with the number of the piece that follows it.
-fn split(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let Some((plain, after)) = text.split_once(OPEN) else {
-            rest = None;
-            return Some((text, None));
-        };
-        let (index, after) = after.split_once(CLOSE).unwrap_or((after, ""));
-        rest = Some(after);
-        Some((plain, Some(index)))
-    })
-}
-
-fn piece(flavour: Flavour, found: &Captures<'_>) -> Option<Piece> {
-    if let Some(id) = found.name("id") {
-        return (flavour == Flavour::WeCom).then(|| Piece::At(vec![id.as_str().to_owned()]));
-    }
-    let closes = found.name("close").is_some_and(|close| !close.as_str().is_empty());
-    let rest = found.name("rest").map_or("", |rest| rest.as_str());
-    let card = flavour == Flavour::Card;
-    match (found.name("name")?.as_str(), closes) {
-        ("font", true) if flavour != Flavour::WeComV2 => Some(Piece::FontClose),
-        ("font", false) => colour(flavour, rest).map(Piece::FontOpen),
-        ("text_tag", true) if card => Some(Piece::LabelClose),
-        ("text_tag", false) if card => Some(Piece::LabelOpen(colour(flavour, rest).unwrap_or(Colour::Class("c-grey")))),
-        ("br", _) if card || flavour == Flavour::DingTalk => Some(Piece::Break),
-        ("at", false) if card => {
-            let (name, value) = attributes(rest).into_iter().find(|(name, _)| name == "id" || name == "ids")?;
-            let split = |value: &str| value.split(',').map(str::to_owned).collect();
-            Some(Piece::At(if name == "ids" { split(&value) } else { vec![value] }))
-        }
-        _ => None,
-    }
-}
 
 struct Drawer<'a> {
     flavour: Flavour,
@@ -245,24 +94,24 @@ pub(super) fn plain(html: &mut Html, people: People<'_>, text: &str) {
     }
 }
 
-/// Text in which `@id` of a called person is a mention.
+/// Text in which `@id`, and WeCom's `<@id>`, of a called person is a mention.
 fn words(html: &mut Html, people: People<'_>, text: &str) {
     let mut rest = text;
-    while let Some(at) = rest.find('@') {
-        let (before, from) = rest.split_at(at);
-        html.text(before);
-        let after = from.get(1..).unwrap_or("");
+    while let Some((before, after)) = rest.split_once('@') {
         let called = people.mentions.ids.iter().filter(|id| after.starts_with(id.as_str())).max_by_key(|id| id.len());
-        match called {
-            Some(id) => {
-                people.draw(html, id);
-                rest = after.get(id.len()..).unwrap_or("");
-            }
-            None => {
-                html.text("@");
-                rest = after;
-            }
-        }
+        let Some(id) = called else {
+            html.text(before).text("@");
+            rest = after;
+            continue;
+        };
+        let after = after.get(id.len()..).unwrap_or("");
+        let (before, after) = match (before.strip_suffix('<'), after.strip_prefix('>')) {
+            (Some(before), Some(after)) => (before, after),
+            _ => (before, after),
+        };
+        html.text(before);
+        people.draw(html, id);
+        rest = after;
     }
     html.text(rest);
 }
@@ -460,7 +309,13 @@ impl Drawer<'_> {
             }
             _ => "",
         };
-        words(self.html, self.people, text);
+        // The others write mentions as tags, which are pieces by now.
+        match self.flavour {
+            Flavour::DingTalk => words(self.html, self.people, text),
+            _ => {
+                self.html.text(text);
+            }
+        }
         self.html.raw(close);
     }
 }

@@ -5,6 +5,7 @@ mod card;
 mod chat;
 mod html;
 mod markdown;
+mod tags;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,8 @@ use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+#[cfg(test)]
+use super::Rules;
 use super::Sandbox;
 use super::robot::Robot;
 use crate::model::BotKind;
@@ -125,7 +128,7 @@ async fn overview(State(sandbox): State<Sandbox>, headers: HeaderMap) -> Respons
     let host = host(&headers);
     let mut html = Html::default();
     open(&mut html, "alarmbell sandbox", version);
-    bar(&mut html, &host, &chats, chats.is_empty());
+    bar(&mut html, (&host, sandbox.0.auto_create), &chats, chats.is_empty());
     html.raw("<main class=\"chats\">");
     for chat in &chats {
         chat.draw(&mut html, false);
@@ -160,7 +163,7 @@ async fn alone(
             StatusCode::OK
         }
         None => {
-            bar(&mut html, &host(&headers), &[], true);
+            bar(&mut html, (&host(&headers), sandbox.0.auto_create), &[], true);
             html.raw("<main class=\"lost\"><p>There is no such chat yet: <a href=\"/\">all chats</a>.</p></main>");
             StatusCode::NOT_FOUND
         }
@@ -180,7 +183,7 @@ fn close(html: &mut Html) {
     html.raw("<noscript><p class=\"noscript\">Reload for new messages; times are UTC.</p></noscript></body></html>\n");
 }
 
-fn bar(html: &mut Html, host: &str, chats: &[Chat], empty: bool) {
+fn bar(html: &mut Html, here: (&str, bool), chats: &[Chat], empty: bool) {
     html.raw("<div class=\"bar\"><h1><span class=\"dot\" aria-hidden=\"true\"></span>alarmbell sandbox</h1><nav class=\"tabs\" aria-label=\"Chats\">");
     for chat in chats {
         chat.draw_tab(html);
@@ -188,16 +191,23 @@ fn bar(html: &mut Html, host: &str, chats: &[Chat], empty: bool) {
     html.raw("</nav>");
     if empty {
         html.raw("</div>");
-        welcome(html, host);
+        welcome(html, here);
     } else {
         html.raw("<details class=\"how\"><summary>How to post</summary>");
-        welcome(html, host);
+        welcome(html, here);
         html.raw("</details></div>");
     }
 }
 
-fn welcome(html: &mut Html, host: &str) {
-    html.raw("<div class=\"welcome\"><h2>Three robots that behave like the real ones</h2><p>Point alarmbell, or anything that speaks to DingTalk, WeCom or Feishu robots, at these addresses. Any token makes a new chat here. What the real robot would refuse is refused here, and the chat says why. Nothing leaves this machine.</p><dl class=\"addresses\">");
+/// `here`: the page's own address, and whether any token makes a robot.
+fn welcome(html: &mut Html, (host, auto_create): (&str, bool)) {
+    html.raw("<div class=\"welcome\"><h2>Three robots that behave like the real ones</h2><p>Point alarmbell, or anything that speaks to DingTalk, WeCom or Feishu robots, at these addresses. ");
+    html.raw(if auto_create {
+        "Any token makes a new chat. "
+    } else {
+        "Make a robot first: <code>PUT /api/sandbox/robots/dingtalk/demo</code>. "
+    });
+    html.raw("What the real robot would refuse is refused here, and the chat says why. Nothing leaves this machine.</p><dl class=\"addresses\">");
     for kind in BotKind::ALL {
         html.raw("<dt class=\"v-").vendor(kind).raw("\">").raw(chat::vendor_name(kind)).raw("</dt><dd><code>http://");
         html.text(host).text(&super::address(kind, "demo")).raw("</code></dd>");

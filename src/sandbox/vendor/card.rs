@@ -1,11 +1,11 @@
 //! Feishu's cards: structure of 1.0 and 2.0. In 2.0 an unknown property or tag refuses the whole card.
 //!
-//! Properties per component follow the vendor's card JSON 2.0 component pages; error texts follow replies seen in
-//! public reports (`unknown property, property: corner_radius, path: ROOT -> body -> elements -> [3](tag: column_set)`).
+//! Error texts follow replies seen in public reports (`unknown property, property: corner_radius, path: ROOT -> body -> elements -> [3](tag: column_set)`).
 
 use serde_json::{Map, Value};
 
 use super::super::rules::{Member, Rules};
+use super::card_shape::{ONLY_V1, TEMPLATES, properties};
 use super::{Mentioned, Refusal, Taken, feishu, filled, text};
 
 const STEP: u8 = 9;
@@ -13,132 +13,6 @@ const STEP: u8 = 9;
 const MOST_ELEMENTS: usize = 200;
 const MOST_TABLES: usize = 5;
 const MOST_DEPTH: usize = 5;
-
-/// Colours of a card's head.
-pub(crate) const TEMPLATES: [&str; 13] = [
-    "blue",
-    "wathet",
-    "turquoise",
-    "green",
-    "yellow",
-    "orange",
-    "red",
-    "carmine",
-    "violet",
-    "purple",
-    "indigo",
-    "grey",
-    "default",
-];
-
-/// Components of card 1.0 that are gone in 2.0.
-const ONLY_V1: [&str; 2] = ["note", "action"];
-
-/// The properties that each component of 2.0 knows, beside `tag`, `element_id` and `margin`.
-/// `None`: not a component. Components that a webhook bot has no use for (they call back) are checked by tag only.
-fn properties(tag: &str) -> Option<&'static [&'static str]> {
-    Some(match tag {
-        "markdown" => &["content", "text_size", "text_align", "icon", "i18n_content"],
-        "div" => &["text", "icon", "width", "fields"],
-        "hr" => &[],
-        "button" => &[
-            "text",
-            "type",
-            "size",
-            "width",
-            "behaviors",
-            "icon",
-            "hover_tips",
-            "disabled",
-            "disabled_tips",
-            "confirm",
-            "name",
-            "required",
-            "form_action_type",
-        ],
-        "collapsible_panel" => &[
-            "header",
-            "elements",
-            "expanded",
-            "background_color",
-            "border",
-            "direction",
-            "vertical_spacing",
-            "horizontal_spacing",
-            "vertical_align",
-            "horizontal_align",
-            "padding",
-        ],
-        "column_set" => {
-            &["columns", "flex_mode", "horizontal_spacing", "horizontal_align", "background_style", "action"]
-        }
-        "column" => &[
-            "elements",
-            "width",
-            "weight",
-            "vertical_align",
-            "horizontal_align",
-            "direction",
-            "horizontal_spacing",
-            "vertical_spacing",
-            "padding",
-            "background_style",
-            "action",
-        ],
-        "img" => &[
-            "img_key",
-            "alt",
-            "title",
-            "scale_type",
-            "size",
-            "corner_radius",
-            "transparent",
-            "preview",
-            "i18n_img_key",
-        ],
-        "interactive_container" => &[
-            "elements",
-            "behaviors",
-            "width",
-            "height",
-            "direction",
-            "horizontal_align",
-            "vertical_align",
-            "horizontal_spacing",
-            "vertical_spacing",
-            "background_style",
-            "has_border",
-            "border_color",
-            "corner_radius",
-            "padding",
-            "disabled",
-            "disabled_tips",
-            "hover_tips",
-            "confirm",
-        ],
-        "table" => {
-            &["columns", "rows", "page_size", "row_height", "row_max_height", "freeze_first_column", "header_style"]
-        }
-        "form"
-        | "img_combination"
-        | "person"
-        | "person_list"
-        | "chart"
-        | "input"
-        | "overflow"
-        | "select_static"
-        | "multi_select_static"
-        | "select_person"
-        | "multi_select_person"
-        | "date_picker"
-        | "picker_time"
-        | "picker_datetime"
-        | "select_img"
-        | "checker"
-        | "audio" => &["*"],
-        _ => return None,
-    })
-}
 
 fn refuse(sub: i64, message: &str, value: &str, reason: impl Into<String>) -> Refusal {
     Refusal::new(STEP, 11_246, format!("ErrCode: {sub}; ErrMsg: {message}; ErrorValue: {value};"), reason)
@@ -258,12 +132,11 @@ impl Walk<'_> {
                 self.text_object(title, &["plain_text", "lark_md"], name)?;
             }
         }
-        if let Some(colour) = header.get("template") {
-            if !colour.as_str().is_some_and(|colour| TEMPLATES.contains(&colour)) {
-                let shown: String = colour.to_string().chars().take(40).collect();
-                let reason = format!("`header.template` is {shown}, which is no colour of a card's head");
-                return Err(parse_error(&format!("invalid template: {shown}"), reason));
-            }
+        let colour = header.get("template");
+        if let Some(colour) = colour.filter(|colour| !colour.as_str().is_some_and(|name| TEMPLATES.contains(&name))) {
+            let shown: String = colour.to_string().chars().take(40).collect();
+            let reason = format!("`header.template` is {shown}, which is no colour of a card's head");
+            return Err(parse_error(&format!("invalid template: {shown}"), reason));
         }
         if header.get("text_tag_list").and_then(Value::as_array).is_some_and(|tags| tags.len() > 3) {
             return Err(parse_error("text_tag_list", "a card's head has at most 3 tags"));
@@ -396,15 +269,13 @@ impl Walk<'_> {
                 }
                 self.text.extend(text::strings(element, &["tag", "name", "data_type"]));
             }
-            "img" => {
-                if filled(element, "img_key").is_none_or(|key| key.starts_with("http")) {
-                    return Err(refuse(
-                        200_570,
-                        "card contains invalid image keys",
-                        "img_key",
-                        "`img_key` must be a key, not an address",
-                    ));
-                }
+            "img" if filled(element, "img_key").is_none_or(|key| key.starts_with("http")) => {
+                return Err(refuse(
+                    200_570,
+                    "card contains invalid image keys",
+                    "img_key",
+                    "`img_key` must be a key, not an address",
+                ));
             }
             _ => {}
         }

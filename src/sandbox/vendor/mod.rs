@@ -3,6 +3,7 @@
 //! Steps carry the numbers of the facts page's check order; texts are the vendors' own where they are known.
 
 mod card;
+mod card_shape;
 pub(super) mod dingtalk;
 pub(super) mod feishu;
 pub(super) mod sign;
