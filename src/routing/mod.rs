@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::model::{Contact, Labels, Matcher, Severities};
+use crate::model::{Contact, Matcher, Severities};
+
+mod interval;
+
+pub use interval::{IntervalError, RawTimeInterval, TimeInterval};
 
 /// Whom to call in a chat, and when.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -90,17 +94,10 @@ pub struct Config {
     pub contacts: BTreeMap<String, Contact>,
     /// Every bot's name, and whether it wants resolves.
     pub bots: BTreeMap<String, bool>,
-    /// Time intervals by name.
-    pub time_intervals: BTreeMap<String, TimeInterval>,
+    /// Time intervals by name; a name holds when any of its intervals does.
+    pub time_intervals: BTreeMap<String, Vec<TimeInterval>>,
     /// Zone of time intervals that name none.
     pub timezone: TimeZone,
     /// Severity levels.
     pub severities: Severities,
 }
-
-/// One named time interval of Alertmanager's schema.
-#[derive(Clone, Debug, Default)]
-pub struct TimeInterval {}
-
-/// x
-pub fn x(_: &Labels) {}
