@@ -8,8 +8,10 @@ use jiff::tz::TimeZone;
 use crate::model::{Contact, Matcher, Severities};
 
 mod interval;
+mod router;
 
 pub use interval::{IntervalError, RawTimeInterval, TimeInterval};
+pub use router::{Call, Calls, Endpoint, Explanation, Outcome, Routed, Router, Step, Target, Told, group_id};
 
 /// Whom to call in a chat, and when.
 #[derive(Clone, PartialEq, Eq, Debug)]
