@@ -59,7 +59,34 @@ pub struct Matcher {
     /// Value or pattern.
     pub value: String,
     /// The compiled pattern of `=~` and `!~`.
-    regex: Option<Regex>,
+    pattern: Option<Pattern>,
+}
+
+/// A pattern, ready to be tried on every alert.
+#[derive(Clone, Debug)]
+enum Pattern {
+    /// `a|b|c` without any other syntax, which is what most patterns are: no engine is needed.
+    OneOf(Vec<Box<str>>),
+    Regex(Regex),
+}
+
+impl Pattern {
+    fn new(text: &str) -> Result<Self, MatcherError> {
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | ':' | '|' | '@' | ' ' | '%');
+        if text.chars().all(plain) {
+            return Ok(Self::OneOf(text.split('|').map(Into::into).collect()));
+        }
+        // The pattern alone first: `a)|(b` must not compile by borrowing the anchor's brackets.
+        compile(text)?;
+        compile(&format!("^(?:{text})$")).map(Self::Regex)
+    }
+
+    fn matches(&self, value: &str) -> bool {
+        match self {
+            Self::OneOf(words) => words.iter().any(|word| **word == *value),
+            Self::Regex(regex) => regex.is_match(value),
+        }
+    }
 }
 
 impl PartialEq for Matcher {
@@ -96,14 +123,11 @@ impl Matcher {
         if name.is_empty() {
             return Err(MatcherError::new(0, EMPTY_NAME));
         }
-        let regex = match op {
+        let pattern = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            // The pattern alone first: `a)|(b` must not compile by borrowing the anchor's brackets.
-            MatchOp::Match | MatchOp::NoMatch => {
-                Some(compile(&value).and_then(|_| compile(&format!("^(?:{value})$")))?)
-            }
+            MatchOp::Match | MatchOp::NoMatch => Some(Pattern::new(&value)?),
         };
-        Ok(Self { name, op, value, regex })
+        Ok(Self { name, op, value, pattern })
     }
 
     /// Reads exactly one matcher.
@@ -134,7 +158,7 @@ impl Matcher {
 
     /// Whether the label's value matches; `""` for a missing label.
     pub fn matches_value(&self, value: &str) -> bool {
-        let found = self.regex.as_ref().map_or_else(|| value == self.value, |regex| regex.is_match(value));
+        let found = self.pattern.as_ref().map_or_else(|| value == self.value, |pattern| pattern.matches(value));
         found == matches!(self.op, MatchOp::Equal | MatchOp::Match)
     }
 }

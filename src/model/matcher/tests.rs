@@ -121,6 +121,10 @@ fn compares_as_alertmanager_does() {
         (r#"absent!~".+""#, true),
         (r#"absent!="x""#, true),
         (r#"team=~".+""#, true),
+        (r#"absent=~"a|""#, true),
+        (r#"absent=~"""#, true),
+        (r#"severity=~"Critical""#, false),
+        (r#"severity=~"(?i)Critical""#, true),
     ];
     for (text, want) in table {
         assert_eq!(Matcher::parse(text).unwrap().matches(&alert), want, "{text}");
@@ -148,6 +152,16 @@ proptest! {
             let text = matcher.to_string();
             prop_assert_eq!(&Matcher::parse(&text).unwrap(), &matcher, "{}", text);
             prop_assert_eq!(Matcher::parse_all(&format!("{{{text},{text}}}")).unwrap(), vec![matcher.clone(), matcher]);
+        }
+    }
+
+    /// Plain alternatives are compared without the engine: it must agree.
+    #[test]
+    fn plain_alternatives_match_as_the_engine_does(pattern in "[ab:/@% |_-]{0,6}|[a集é|]{0,5}", value in "[ab:/@% _-]{0,3}|[a集é]{0,2}") {
+        let matcher = Matcher::new("x", MatchOp::Match, pattern.clone()).unwrap();
+        let engine = Regex::new(&format!("^(?:{pattern})$")).unwrap();
+        for value in pattern.split('|').chain([value.as_str()]) {
+            prop_assert_eq!(matcher.matches_value(value), engine.is_match(value), "{} {}", pattern, value);
         }
     }
 
