@@ -3,9 +3,11 @@
 pub mod channel;
 pub mod clock;
 pub mod dispatch;
+pub mod http;
 pub mod model;
 pub mod pacing;
 pub mod render;
 pub mod routing;
 pub mod sandbox;
 pub mod store;
+pub mod telemetry;
