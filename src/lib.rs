@@ -11,3 +11,4 @@ pub mod routing;
 pub mod sandbox;
 pub mod store;
 pub mod telemetry;
+pub mod waiting;

@@ -1,0 +1,88 @@
+//! The index of untold states of one bot: what waits, what repeats, what happened meanwhile, what is most urgent.
+//!
+//! Pure: fed with [`Head`]s in position order (the stored ones first, then each new one after its commit), asked for
+//! the next group to tell, told what became of it. It can be rebuilt at any time from the remembered told states and
+//! the stored heads, and then says the same: every rule looks only at those and at the times stored in them.
+//!
+//! Every head that was ever applied is in exactly one place: waiting, in flight, held, told, superseded or dead.
+//! [`Queue::counters`] and [`Queue::len`] are that equation.
+
+mod entry;
+mod group;
+mod queue;
+
+use std::time::Duration;
+
+use crate::model::{Change, Fingerprint, GroupId, Head, Millis, Status};
+
+pub use queue::{Queue, Terms};
+
+/// What is remembered for how long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Within this time after a state was accepted, the same status again is a repeat.
+    pub dedup_window: Duration,
+    /// A told firing state is remembered this long.
+    pub firing_memory: Duration,
+    /// A told resolve is remembered this long.
+    pub resolved_memory: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dedup_window: Duration::from_secs(45),
+            firing_memory: Duration::from_secs(30 * 86_400),
+            resolved_memory: Duration::from_secs(3_600),
+        }
+    }
+}
+
+/// The state that a chat was last told of an alert.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// Firing or resolved.
+    pub status: Status,
+    /// Its `startsAt`; 0 unknown.
+    pub starts_ms: Millis,
+    /// Its `endsAt`; 0 while it fires.
+    pub ends_ms: Millis,
+    /// When that state was accepted.
+    pub accepted_ms: Millis,
+    /// When it was told.
+    pub told_ms: Millis,
+}
+
+/// One alert in a group that was picked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Item {
+    /// The version that will be told.
+    pub head: Head,
+    /// What it means to the chat.
+    pub change: Change,
+    /// Changes of status that were absorbed while it waited; 0 when this state is the only one.
+    pub flaps: u16,
+    /// When the oldest state that it stands for was accepted.
+    pub since_ms: Millis,
+}
+
+impl Item {
+    /// Which alert.
+    pub const fn fingerprint(&self) -> Fingerprint {
+        self.head.fingerprint
+    }
+}
+
+/// A group that is to be told now. Its alerts are locked until [`Queue::told`], [`Queue::released`] or
+/// [`Queue::dead`] was called with them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Picked {
+    /// Which group.
+    pub group: GroupId,
+    /// Changed alerts first, then by severity and age; at least one.
+    pub items: Vec<Item>,
+    /// Alerts of the group that fire unchanged as the chat knows, and are not among the items.
+    pub still_firing: u32,
+    /// Whether nothing changed: a reminder.
+    pub reminder: bool,
+}
