@@ -5,6 +5,8 @@
 //! acknowledged. Everything else (attempts, outcomes, clean-up) travels through the same writer in the same
 //! transactions. Positions per bot count up by one from 1 and are never reused.
 
+pub mod sqlite;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

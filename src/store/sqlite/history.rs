@@ -1,0 +1,290 @@
+//! What people look at: messages, deliveries, dead letters.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::fault::Fault;
+use super::tx::{count, keys, status};
+use crate::model::{Fingerprint, Kind, MessageId};
+use crate::store::{
+    DeadLetter, Delivery, DeliveryPage, DeliveryQuery, DeliveryState, MessageQuery, MessageRow, StoreError,
+};
+
+/// A search that takes longer is given up, with a hint.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of texts and alerts on one page of messages, beyond its first message.
+const PAGE_BYTES: usize = 32 << 20;
+/// Rows of a page.
+const MAX_LIMIT: u32 = 1_000;
+
+const COLUMNS: &str = "m.seq, b.name, m.at_ms, m.verdict, m.attempts, m.reason, m.kind, m.id, m.text, m.alerts";
+
+fn damaged(what: &str) -> Fault {
+    StoreError::Unusable(format!("the database file is damaged: {what}")).into()
+}
+
+fn text<'r>(row: &'r Row<'_>, at: usize) -> Result<&'r str, Fault> {
+    Ok(row.get_ref(at)?.as_str().map_err(rusqlite::Error::from)?)
+}
+
+fn read_message(row: &Row<'_>) -> Result<MessageRow, Fault> {
+    let alerts = serde_json::from_str(text(row, 9)?).map_err(|_| damaged("a message's alerts"))?;
+    Ok(MessageRow {
+        seq: row.get(0)?,
+        id: MessageId::parse(text(row, 7)?).ok_or_else(|| damaged("a message's id"))?,
+        bot: row.get(1)?,
+        at_ms: row.get(2)?,
+        verdict: row.get(3)?,
+        reason: row.get(5)?,
+        attempts: row.get(4)?,
+        kind: Kind::parse(text(row, 6)?).ok_or_else(|| damaged("a message's kind"))?,
+        text: row.get(8)?,
+        alerts,
+    })
+}
+
+/// One message.
+pub(super) fn message(conn: &Connection, id: &MessageId) -> Result<MessageRow, Fault> {
+    let sql = format!("SELECT {COLUMNS} FROM messages m JOIN bots b ON b.id = m.bot WHERE m.id = ?1");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([id.as_str()])?;
+    match rows.next()? {
+        Some(row) => read_message(row),
+        None => Err(StoreError::NotFound.into()),
+    }
+}
+
+fn bot_id(conn: &Connection, name: &str) -> Result<Option<i64>, Fault> {
+    Ok(conn.prepare_cached("SELECT id FROM bots WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()?)
+}
+
+/// Messages, newest first.
+pub(super) fn messages(conn: &Connection, query: &MessageQuery) -> Result<Vec<MessageRow>, Fault> {
+    let limit = usize::try_from(query.limit.clamp(1, MAX_LIMIT)).unwrap_or(1);
+    let bot = match &query.bot {
+        None => None,
+        Some(name) => match bot_id(conn, name)? {
+            Some(id) => Some(id),
+            None => return Ok(Vec::new()),
+        },
+    };
+    // A narrow index finds the few of a time; without it, every row of the history would be looked at.
+    let time = match query.since_ms {
+        Some(_) => "m.seq IN (SELECT seq FROM messages INDEXED BY messages_at WHERE at_ms >= ?2 AND at_ms < ?3)",
+        None => "m.at_ms >= ?2 AND m.at_ms < ?3",
+    };
+    let of_bot = if bot.is_some() { "m.bot = ?4" } else { "?4 IS NULL" };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM messages m JOIN bots b ON b.id = m.bot \
+         WHERE m.seq < ?1 AND {time} AND {of_bot} ORDER BY m.seq DESC"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![
+        query.after.unwrap_or(i64::MAX),
+        query.since_ms.unwrap_or(i64::MIN),
+        query.until_ms.unwrap_or(i64::MAX),
+        bot,
+    ])?;
+    let needle = query.q.as_deref().filter(|q| !q.is_empty()).map(str::to_lowercase);
+    let give_up = Instant::now() + PATIENCE;
+    let mut page = Vec::new();
+    let mut bytes = 0;
+    while page.len() < limit && bytes < PAGE_BYTES {
+        if Instant::now() > give_up {
+            let hint = "the search took longer than 10 s: narrow it by time or bot";
+            return Err(StoreError::Unavailable(hint.to_owned()).into());
+        }
+        let Some(row) = rows.next()? else { break };
+        if let Some(verdict) = &query.verdict
+            && text(row, 3)? != verdict
+        {
+            continue;
+        }
+        if let Some(needle) = &needle
+            && !text(row, 8)?.to_lowercase().contains(needle)
+        {
+            continue;
+        }
+        bytes += text(row, 8)?.len() + text(row, 9)?.len();
+        page.push(read_message(row)?);
+    }
+    Ok(page)
+}
+
+/// Where a page of deliveries begins: after this row of this section.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Cursor {
+    state: DeliveryState,
+    /// A head's key, a told state's bot, or a dead letter's id.
+    first: i64,
+    /// A told state's fingerprint.
+    second: i64,
+}
+
+/// The order of the sections.
+const SECTIONS: [(DeliveryState, char); 3] =
+    [(DeliveryState::Waiting, 'w'), (DeliveryState::Told, 't'), (DeliveryState::Dead, 'd')];
+
+impl Cursor {
+    const fn start(state: DeliveryState) -> Self {
+        Self { state, first: i64::MIN, second: i64::MIN }
+    }
+
+    fn write(self) -> String {
+        let letter = SECTIONS.iter().find(|(state, _)| *state == self.state).map_or('w', |(_, letter)| *letter);
+        format!("{letter}{:016x}{:016x}", self.first, self.second)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (state, letter) = SECTIONS.iter().find(|(_, letter)| text.starts_with(*letter))?;
+        let digits = text.strip_prefix(*letter)?;
+        let (first, second) = digits.split_at_checked(16)?;
+        let number = |digits: &str| Fingerprint::parse(digits).map(|number| number.0.cast_signed());
+        Some(Self { state: *state, first: number(first)?, second: number(second)? })
+    }
+}
+
+/// A page of deliveries: what waits, then what was told, then dead letters.
+pub(super) fn deliveries(conn: &Connection, query: &DeliveryQuery) -> Result<DeliveryPage, Fault> {
+    let limit = usize::try_from(query.limit.clamp(1, MAX_LIMIT)).unwrap_or(1);
+    let bot = match &query.bot {
+        None => None,
+        Some(name) => match bot_id(conn, name)? {
+            Some(id) => Some(id),
+            None => return Ok(DeliveryPage::default()),
+        },
+    };
+    let after = match &query.after {
+        None => None,
+        Some(text) => Some(Cursor::parse(text).ok_or(StoreError::NotFound)?),
+    };
+    let mut lines: Vec<(Cursor, Delivery)> = Vec::new();
+    let mut begun = after.is_none();
+    for (state, _) in SECTIONS {
+        let from = match after {
+            Some(after) if after.state == state => after,
+            _ => Cursor::start(state),
+        };
+        begun |= after.is_some_and(|after| after.state == state);
+        if !begun || !(query.states.is_empty() || query.states.contains(&state)) || lines.len() > limit {
+            continue;
+        }
+        // One more than asked says whether there is a next page.
+        let want = i64::try_from(limit + 1 - lines.len()).unwrap_or(i64::MAX);
+        section(conn, from, bot, want, &mut lines)?;
+    }
+    let more = lines.len() > limit;
+    lines.truncate(limit);
+    let next = lines.last().filter(|_| more).map(|(cursor, _)| cursor.write());
+    Ok(DeliveryPage { rows: lines.into_iter().map(|(_, delivery)| delivery).collect(), next })
+}
+
+fn section(
+    conn: &Connection,
+    from: Cursor,
+    bot: Option<i64>,
+    want: i64,
+    lines: &mut Vec<(Cursor, Delivery)>,
+) -> Result<(), Fault> {
+    let (low, high) = bot.map_or((i64::MIN, i64::MAX), keys);
+    let (first_bot, last_bot) = bot.map_or((i64::MIN, i64::MAX), |bot| (bot, bot));
+    let told_from = match bot {
+        // Right behind the bot before: no row of its own is skipped, and none of the others is looked at.
+        Some(bot) if from == Cursor::start(from.state) => (bot - 1, i64::MAX),
+        _ => (from.first, from.second),
+    };
+    // Each gives: two parts of the cursor, the bot's name, fingerprint, status, time, message.
+    let (sql, values) = match from.state {
+        DeliveryState::Waiting => (
+            "SELECT h.key, 0, b.name, h.fp, h.status, h.accepted_ms, NULL FROM heads h \
+             JOIN bots b ON b.id = h.key >> 40 WHERE h.key > ?1 AND h.key BETWEEN ?2 AND ?3 AND ?4 IS NOT NULL \
+             ORDER BY h.key LIMIT ?5",
+            [from.first, low, high, 0, want],
+        ),
+        DeliveryState::Told => (
+            "SELECT t.bot, t.fp, b.name, t.fp, t.status, t.told_ms, m.id FROM told t JOIN bots b ON b.id = t.bot \
+             LEFT JOIN messages m ON m.seq = t.message \
+             WHERE (t.bot, t.fp) > (?1, ?2) AND t.bot BETWEEN ?3 AND ?4 ORDER BY t.bot, t.fp LIMIT ?5",
+            [told_from.0, told_from.1, first_bot, last_bot, want],
+        ),
+        DeliveryState::Dead => (
+            "SELECT d.id, 0, b.name, d.alert ->> 'fingerprint', d.alert ->> 'status', d.at_ms, NULL \
+             FROM dead_letters d JOIN bots b ON b.id = d.bot \
+             WHERE d.id > ?1 AND d.bot BETWEEN ?2 AND ?3 AND ?4 IS NOT NULL ORDER BY d.id LIMIT ?5",
+            [from.first, first_bot, last_bot, 0, want],
+        ),
+    };
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    while let Some(row) = rows.next()? {
+        let cursor = Cursor { state: from.state, first: row.get(0)?, second: row.get(1)? };
+        lines.push((cursor, read_delivery(row, from.state)?));
+    }
+    Ok(())
+}
+
+fn read_delivery(row: &Row<'_>, state: DeliveryState) -> Result<Delivery, Fault> {
+    let (fingerprint, told) = if state == DeliveryState::Dead {
+        let fingerprint = Fingerprint::parse(text(row, 3)?).ok_or_else(|| damaged("a dead letter's alert"))?;
+        (fingerprint, status(i64::from(text(row, 4)? == "resolved")))
+    } else {
+        (Fingerprint(row.get::<_, i64>(3)?.cast_unsigned()), status(row.get(4)?))
+    };
+    Ok(Delivery { bot: row.get(2)?, fingerprint, status: told, state, at_ms: row.get(5)?, message: row.get(6)? })
+}
+
+/// Dead letters, newest first.
+pub(super) fn dead_letters(
+    conn: &Connection,
+    bot: Option<&str>,
+    limit: u32,
+    after: Option<i64>,
+) -> Result<Vec<DeadLetter>, Fault> {
+    let sql = "SELECT d.id, b.name, d.at_ms, d.reason, d.alert FROM dead_letters d JOIN bots b ON b.id = d.bot \
+         WHERE d.id < ?1 AND (?2 IS NULL OR b.name = ?2) ORDER BY d.id DESC LIMIT ?3";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![after.unwrap_or(i64::MAX), bot, limit.clamp(1, MAX_LIMIT)])?;
+    let mut letters = Vec::new();
+    while let Some(row) = rows.next()? {
+        letters.push(DeadLetter {
+            id: row.get(0)?,
+            bot: row.get(1)?,
+            at_ms: row.get(2)?,
+            reason: row.get(3)?,
+            alert: serde_json::from_str(text(row, 4)?).map_err(|_| damaged("a dead letter's alert"))?,
+        });
+    }
+    Ok(letters)
+}
+
+/// Dead letters per bot.
+pub(super) fn dead_letter_counts(conn: &Connection) -> Result<Vec<(Arc<str>, u64)>, Fault> {
+    let sql = "SELECT b.name, n.count FROM (SELECT bot, count(*) AS count FROM dead_letters GROUP BY bot) n \
+         JOIN bots b ON b.id = n.bot ORDER BY b.name";
+    let counts = conn
+        .prepare_cached(sql)?
+        .query_map([], |row| Ok((row.get::<_, String>(0)?.into(), count(row, 1)?)))?
+        .collect::<Result<_, _>>()?;
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn cursors_survive_and_foreign_text_is_none() {
+        for (state, first, second) in
+            [(DeliveryState::Waiting, 7, 0), (DeliveryState::Told, 3, i64::MIN), (DeliveryState::Dead, i64::MAX, -1)]
+        {
+            let cursor = Cursor { state, first, second };
+            assert_eq!(Cursor::parse(&cursor.write()), Some(cursor));
+        }
+        for text in ["", "w", "x00000000000000070000000000000000", "w7", "d0000000000000007é000000000000000"] {
+            assert_eq!(Cursor::parse(text), None, "{text}");
+        }
+    }
+}

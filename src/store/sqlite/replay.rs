@@ -1,0 +1,183 @@
+//! Filling the memory, the feed and the waiting index from the file at start.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::fault::Fault;
+use super::memory::Memory;
+use super::queue::Images;
+use super::tx::{BOT_COLUMNS, HEAD_COLUMNS, read_bot, read_head, status};
+use crate::model::{Fingerprint, Head, How, Kind, MessageId};
+use crate::store::{BotImage, Feed, OpenMessage, StoreError, ToldState};
+
+/// Heads handed to the feed at once.
+const FEED_BATCH: usize = 1_000;
+
+/// Fills the memory; `feed` hears of all heads of each bot in position order.
+pub(super) fn load(conn: &Connection, mem: &mut Memory, feed: Option<&dyn Feed>) -> Result<(), Fault> {
+    *mem = Memory::default();
+    // One snapshot for all of it, though nobody else may change what is read here.
+    let snapshot = conn.unchecked_transaction()?;
+    let names = load_names(conn, mem)?;
+    let mut batch: Vec<(Arc<str>, Head)> = Vec::new();
+    let mut statement = conn.prepare(&format!("SELECT {HEAD_COLUMNS} FROM heads ORDER BY key"))?;
+    let mut rows = statement.query([])?;
+    let mut seen: HashMap<i64, u64> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let (bot, head, len) = read_head(row)?;
+        mem.need(head.body, 1, len);
+        // Loading is no change to be undone, and its notes would be as large as the backlog.
+        mem.forget_undo();
+        *seen.entry(bot).or_default() += 1;
+        let Some(feed) = feed else { continue };
+        let name = names.get(&bot).ok_or_else(|| damaged("a waiting alert of a bot that does not exist"))?;
+        batch.push((name.clone(), head));
+        if batch.len() == FEED_BATCH {
+            feed.committed(&batch);
+            batch.clear();
+        }
+    }
+    if let Some(feed) = feed
+        && !batch.is_empty()
+    {
+        feed.committed(&batch);
+    }
+    for bot in mem.bots() {
+        let proof = bot.counts.proof;
+        let gone = proof.told_named + proof.told_counted + proof.superseded + proof.dead;
+        let rows = seen.get(&bot.id).copied().unwrap_or_default();
+        if proof.accepted.checked_sub(gone) != Some(rows) {
+            tracing::error!(bot = %bot.name, ?proof, rows, "the stored counters do not match the waiting alerts");
+        }
+    }
+    mem.committed();
+    drop(rows);
+    drop(statement);
+    snapshot.finish()?;
+    Ok(())
+}
+
+fn damaged(what: &str) -> Fault {
+    StoreError::Unusable(format!("the database file is damaged: {what}")).into()
+}
+
+fn load_names(conn: &Connection, mem: &mut Memory) -> Result<HashMap<i64, Arc<str>>, Fault> {
+    let mut names = HashMap::new();
+    for bot in conn.prepare(&format!("SELECT {BOT_COLUMNS} FROM bots ORDER BY id"))?.query_map([], read_bot)? {
+        let bot = bot?;
+        names.insert(bot.id, bot.name.clone());
+        mem.add_bot(bot);
+    }
+    let mut vias = conn.prepare("SELECT text, id FROM vias")?;
+    let mut rows = vias.query([])?;
+    while let Some(row) = rows.next()? {
+        mem.add_via(row.get::<_, String>(0)?.into(), row.get(1)?);
+    }
+    let last: Option<i64> = conn.query_row("SELECT max(id) FROM bodies", [], |row| row.get(0))?;
+    mem.set_last_body(last.unwrap_or_default());
+    Ok(names)
+}
+
+/// Each known bot's image.
+pub(super) fn images(conn: &Connection, mem: &Memory) -> Result<Images, Fault> {
+    let mut images = Images::with_capacity(mem.bots().len());
+    let mut place = HashMap::new();
+    for bot in mem.bots() {
+        place.insert(bot.id, images.len());
+        let unannounced_dead = u32::try_from(bot.counts.unannounced).unwrap_or(u32::MAX);
+        let image = BotImage { counters: bot.counts.proof, unannounced_dead, ..BotImage::default() };
+        images.push((bot.name.clone(), image));
+    }
+    let mut statement =
+        conn.prepare("SELECT bot, fp, grp, status, starts_ms, ends_ms, accepted_ms, told_ms FROM told")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let Some(at) = place.get(&row.get::<_, i64>(0)?) else { continue };
+        images[*at].1.told.push(ToldState {
+            fingerprint: Fingerprint(row.get::<_, i64>(1)?.cast_unsigned()),
+            group: row.get::<_, i64>(2)?.cast_unsigned(),
+            status: status(row.get(3)?),
+            starts_ms: row.get(4)?,
+            ends_ms: row.get(5)?,
+            accepted_ms: row.get(6)?,
+            told_ms: row.get(7)?,
+        });
+    }
+    for (bot, message) in open_messages(conn)? {
+        if let Some(at) = place.get(&bot) {
+            images[*at].1.open.push(message);
+        }
+    }
+    Ok(images)
+}
+
+/// Messages whose outcome nobody knows, oldest first.
+fn open_messages(conn: &Connection) -> Result<Vec<(i64, OpenMessage)>, Fault> {
+    let mut statement = conn.prepare(
+        "SELECT m.bot, m.id, r.hash, m.kind, m.grp, m.attempts, m.body, m.covers, \
+         (SELECT max(a.id) FROM attempts a WHERE a.message = m.seq AND a.ended_ms IS NULL) \
+         FROM messages m JOIN robots r ON r.id = m.robot WHERE m.open = 1 ORDER BY m.seq",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut out = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id = MessageId::parse(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)
+            .ok_or_else(|| damaged("a message's id"))?;
+        let kind = Kind::parse(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)
+            .ok_or_else(|| damaged("a message's kind"))?;
+        let message = OpenMessage {
+            id,
+            attempt: row.get(8)?,
+            robot: row.get(2)?,
+            kind,
+            group: row.get::<_, i64>(4)?.cast_unsigned(),
+            attempts: row.get(5)?,
+            body: row.get::<_, Option<Vec<u8>>>(6)?.unwrap_or_default().into(),
+            covers: read_covers(&row.get::<_, Option<Vec<u8>>>(7)?.unwrap_or_default()),
+        };
+        out.push((row.get(0)?, message));
+    }
+    Ok(out)
+}
+
+/// 17 bytes an entry: position, fingerprint (both little endian), how.
+pub(super) fn write_covers(covers: &[(i64, Fingerprint, How)]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(covers.len() * 17);
+    for (pos, fingerprint, how) in covers {
+        out.extend_from_slice(&pos.to_le_bytes());
+        out.extend_from_slice(&fingerprint.0.to_le_bytes());
+        out.push(u8::from(*how == How::Counted));
+    }
+    out
+}
+
+/// Reads [`write_covers`].
+fn read_covers(bytes: &[u8]) -> Vec<(i64, Fingerprint, How)> {
+    let (entries, _) = bytes.as_chunks::<17>();
+    let number = |entry: &[u8; 17], at: usize| {
+        entry[at..at + 8].iter().rev().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte))
+    };
+    let how = |code| if code == 0 { How::Named } else { How::Counted };
+    entries
+        .iter()
+        .map(|entry| (number(entry, 0).cast_signed(), Fingerprint(number(entry, 8)), how(entry[16])))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn covers_survive() {
+        let covers = [
+            (1, Fingerprint(0), How::Named),
+            (i64::MAX, Fingerprint(u64::MAX), How::Counted),
+            (0x0102_0304_0506_0708, Fingerprint(0x1122_3344_5566_7788), How::Named),
+        ];
+        assert_eq!(read_covers(&write_covers(&covers)), covers);
+    }
+}

@@ -1,0 +1,46 @@
+//! The file's version, and how an older one becomes the present one.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::fault::Fault;
+use crate::store::StoreError;
+
+/// Marks the file as ours: "almb".
+const APPLICATION_ID: i64 = 0x616c_6d62;
+
+/// One script per version, the first makes version 1. Scripts that were released are never changed.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+
+/// Brings the file to the present version; a new one gets its tables.
+///
+/// # Errors
+/// [`StoreError::Unusable`] for a file of a newer version or of another program.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), Fault> {
+    // Readers of the version that also write must not meet each other half way.
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let number = |sql: &str| tx.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let version = number("PRAGMA user_version")?;
+    let application = number("PRAGMA application_id")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    if application != APPLICATION_ID && (application != 0 || tables > 0) {
+        return Err(StoreError::Unusable("the database file was not made by alarmbell".to_owned()).into());
+    }
+    let done = usize::try_from(version).unwrap_or(usize::MAX);
+    if done > MIGRATIONS.len() {
+        let message = format!(
+            "the store has version {version}, this alarmbell knows versions up to {}: use the newer alarmbell that wrote it",
+            MIGRATIONS.len()
+        );
+        return Err(StoreError::Unusable(message).into());
+    }
+    if done == MIGRATIONS.len() {
+        return Ok(());
+    }
+    for script in MIGRATIONS.iter().skip(done) {
+        tx.execute_batch(script)?;
+    }
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX))?;
+    tx.commit()?;
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! The writer thread: everything that is queued goes into one transaction, and the next begins when it ended.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use rusqlite::Connection;
+
+use super::checkpoint::Checkpoints;
+use super::clean;
+use super::fault::Fault;
+use super::memory::{Memory, Totals};
+use super::metrics::StoreMetrics;
+use super::queue::{Job, Queue, Taken, Task, Work};
+use super::replay;
+use super::tx::{Inserts, Tx};
+use crate::model::Head;
+use crate::store::{Feed, StoreError};
+
+/// What others may read of the writer's memory without asking it.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    waiting: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn totals(&self) -> Totals {
+        Totals { waiting: self.waiting.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+
+    fn publish(&self, totals: Totals) {
+        self.waiting.store(totals.waiting, Ordering::Relaxed);
+        self.bytes.store(totals.bytes, Ordering::Relaxed);
+    }
+}
+
+pub(super) struct Writer {
+    pub(super) conn: Connection,
+    pub(super) mem: Memory,
+    pub(super) queue: Arc<Queue>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) metrics: StoreMetrics,
+    pub(super) feed: Option<Arc<dyn Feed>>,
+    pub(super) max: Totals,
+    /// Tasks with more steps to do, one each per transaction.
+    pub(super) going: VecDeque<Box<dyn Task>>,
+    /// Whether the memory matches the file.
+    pub(super) loaded: bool,
+    /// The last transaction failed: nothing is done that nobody asked for.
+    pub(super) failing: bool,
+    pub(super) checkpoints: Checkpoints,
+    /// Held for life by the process that may append; freed last.
+    pub(super) lock: Option<File>,
+}
+
+/// Marks the queue closed when the thread ends, however it ends: callers then get an answer.
+struct Closing(Arc<Queue>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+/// Why a transaction was given up.
+struct Failed {
+    error: StoreError,
+    busy: bool,
+}
+
+impl Writer {
+    pub(super) fn run(mut self) {
+        let closing = Closing(self.queue.clone());
+        loop {
+            let idle = self.going.is_empty() && (self.failing || !self.mem.has_garbage());
+            match self.queue.take(idle) {
+                Taken::Batch(jobs) => self.commit(jobs),
+                Taken::Replay(feed, reply) => {
+                    let answer = self.replay(feed);
+                    // Nobody listens when the caller gave up.
+                    let _ = reply.send(answer);
+                }
+                Taken::Closed if self.going.is_empty() || closing.0.is_abandoned() => break,
+                Taken::Closed => self.commit(Vec::new()),
+            }
+        }
+        let Self { conn, checkpoints, queue, lock, .. } = self;
+        checkpoints.finish(conn, !queue.is_abandoned());
+        drop(lock);
+    }
+
+    fn replay(&mut self, feed: Arc<dyn Feed>) -> Result<super::queue::Images, StoreError> {
+        self.loaded = false;
+        replay::load(&self.conn, &mut self.mem, Some(&*feed))?;
+        self.loaded = true;
+        self.shared.publish(self.mem.totals());
+        self.feed = Some(feed);
+        Ok(replay::images(&self.conn, &self.mem)?)
+    }
+
+    /// Commits a batch, tells the feed, answers.
+    fn commit(&mut self, mut jobs: Vec<Job>) {
+        let appends = jobs.iter().filter(|job| matches!(job.work, Work::Append(..))).count();
+        jobs.extend(self.going.drain(..).map(|task| Job { weight: 0, work: Work::Task(task) }));
+        let started = Instant::now();
+        let mut result = self.transaction(&mut jobs);
+        if let Err(failed) = &result
+            && !failed.busy
+            && appends > 0
+            && appends < jobs.len()
+        {
+            // What frees room (outcomes, clean-up) must not fail for ever because webhooks find none.
+            let error = failed.error.clone();
+            let (appends, tasks): (Vec<_>, Vec<_>) =
+                jobs.into_iter().partition(|job| matches!(job.work, Work::Append(..)));
+            self.settle(appends, Err(error));
+            jobs = tasks;
+            result = self.transaction(&mut jobs);
+        }
+        self.failing = result.is_err();
+        if result.is_ok() && !jobs.is_empty() {
+            self.metrics.commit_duration.observe(started.elapsed().as_secs_f64());
+            if appends > 0 {
+                self.metrics.batch_webhooks.observe(appends as f64);
+            }
+        }
+        self.settle(jobs, result.map_err(|failed| failed.error));
+        self.checkpoints.after_commit(&self.conn);
+    }
+
+    fn settle(&mut self, jobs: Vec<Job>, result: Result<(), StoreError>) {
+        for job in jobs {
+            match job.work {
+                // Nobody listens when the caller gave up; what was committed stays.
+                Work::Append(_, reply, own) => drop(reply.send(result.clone().and(own))),
+                Work::Task(task) => self.going.extend(task.settle(result.clone())),
+                // The queue hands these out apart.
+                Work::Replay(..) => {}
+            }
+        }
+    }
+
+    /// All jobs in one transaction, or none. After a success the feed has heard of it.
+    fn transaction(&mut self, jobs: &mut [Job]) -> Result<(), Failed> {
+        let mut fed = Vec::new();
+        let mut garbage = Vec::new();
+        match self.try_transaction(jobs, &mut fed, &mut garbage) {
+            Ok(()) => {
+                self.mem.committed();
+                if let Some(feed) = &self.feed
+                    && !fed.is_empty()
+                {
+                    feed.committed(&fed);
+                }
+                self.shared.publish(self.mem.totals());
+                Ok(())
+            }
+            Err(fault) => {
+                if !self.conn.is_autocommit() {
+                    // When even this fails, the next BEGIN does too and says so.
+                    let _ = self.conn.execute_batch("ROLLBACK");
+                }
+                self.mem.give_back(garbage);
+                self.mem.undo_all();
+                self.loaded &= !fault.is_conflict();
+                let error = match fault.to_store() {
+                    error @ StoreError::Unusable(_) => error,
+                    error => StoreError::Unavailable(error.to_string()),
+                };
+                tracing::warn!(%error, "a transaction failed and was rolled back");
+                Err(Failed { error, busy: fault.is_busy() })
+            }
+        }
+    }
+
+    fn try_transaction(
+        &mut self,
+        jobs: &mut [Job],
+        fed: &mut Vec<(Arc<str>, Head)>,
+        garbage: &mut Vec<(i64, u32)>,
+    ) -> Result<(), Fault> {
+        if !self.conn.is_autocommit() {
+            self.conn.execute_batch("ROLLBACK")?;
+        }
+        let exclusive = self.lock.is_some();
+        if !self.loaded {
+            replay::load(&self.conn, &mut self.mem, None)?;
+            self.loaded = true;
+        }
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let inserts = Inserts::new(&self.conn)?;
+        let mut tx = Tx { conn: &self.conn, mem: &mut self.mem, inserts, fed, max: self.max, exclusive };
+        for job in &mut *jobs {
+            run(&mut tx, &mut job.work)?;
+        }
+        if exclusive && (!jobs.is_empty() || !self.failing) {
+            *garbage = clean::garbage(&mut tx)?;
+        }
+        tx.flush()?;
+        drop(tx);
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+}
+
+/// Runs one job. An error is one that everybody in the transaction shares.
+fn run(tx: &mut Tx<'_>, work: &mut Work) -> Result<(), Fault> {
+    match work {
+        Work::Append(append, _, own) => match tx.append(append) {
+            Err(Fault::Alone(error)) => {
+                *own = Err(error);
+                Ok(())
+            }
+            other => other,
+        },
+        Work::Task(task) => {
+            let mark = tx.mem.mark();
+            let fed = tx.fed.len();
+            tx.conn.prepare_cached("SAVEPOINT job")?.execute([])?;
+            let Err(fault) = task.step(tx) else {
+                tx.conn.prepare_cached("RELEASE job")?.execute([])?;
+                return Ok(());
+            };
+            // SQLite may have rolled the whole transaction back by itself.
+            if fault.is_fatal() || tx.conn.is_autocommit() {
+                return Err(fault);
+            }
+            tx.conn.prepare_cached("ROLLBACK TO job")?.execute([])?;
+            tx.conn.prepare_cached("RELEASE job")?.execute([])?;
+            tx.mem.undo_to(mark);
+            tx.fed.truncate(fed);
+            task.fail(fault.to_store());
+            Ok(())
+        }
+        Work::Replay(..) => Ok(()),
+    }
+}
