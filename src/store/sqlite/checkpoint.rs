@@ -50,6 +50,12 @@ impl Checkpoints {
         }
     }
 
+    /// After a failed transaction: a log that is copied can be started over, which needs no new room.
+    pub(super) fn after_failure(&self) {
+        // A full channel means that it is awake.
+        let _ = self.wake.try_send(());
+    }
+
     /// Ends the thread and closes the writer's connection: in order, with everything copied, or as a crash would.
     pub(super) fn finish(self, conn: Connection, orderly: bool) {
         drop(self.wake);

@@ -128,7 +128,11 @@ impl Writer {
             }
         }
         self.settle(jobs, result.map_err(|failed| failed.error));
-        self.checkpoints.after_commit(&self.conn);
+        if self.failing {
+            self.checkpoints.after_failure();
+        } else {
+            self.checkpoints.after_commit(&self.conn);
+        }
     }
 
     fn settle(&mut self, jobs: Vec<Job>, result: Result<(), StoreError>) {

@@ -1,0 +1,247 @@
+//! What every test of the battery needs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use alarmbell::model::{Fingerprint, Head, HeadFlags, How, Kind, Labels, MessageId, Millis, Status, ToldAlert};
+use alarmbell::store::{
+    Append, Begin, Begun, BotImage, Counters, Effect, Feed, NewDeadLetter, NewHead, Outcome, RobotState, Store,
+    ToldState,
+};
+
+/// What a test may ask of an engine.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bounds {
+    pub(crate) max_alerts: Option<u64>,
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) queue_ops: Option<usize>,
+}
+
+/// Makes stores of one kind.
+pub(crate) trait Engine: Send + Sync + 'static {
+    fn open(&self, dir: &Path, bounds: Bounds) -> Arc<dyn Store>;
+    /// Looks at the rows from outside.
+    fn audit(&self, dir: &Path) -> Audit;
+    /// Leaves a body behind that no head refers to, as a kill between two steps does.
+    fn plant_orphan(&self, dir: &Path);
+}
+
+/// What the rows say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Audit {
+    /// Counters and head rows of each bot.
+    pub(crate) bots: BTreeMap<String, (Counters, u64)>,
+    /// Bodies, and how many of them have a head.
+    pub(crate) bodies: u64,
+    pub(crate) needed_bodies: u64,
+    pub(crate) attempts: u64,
+    pub(crate) told: u64,
+}
+
+pub(crate) struct Harness {
+    dir: tempfile::TempDir,
+    engine: Arc<dyn Engine>,
+}
+
+impl Harness {
+    pub(crate) fn new(engine: impl Engine) -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), engine: Arc::new(engine) }
+    }
+
+    /// The same engine in another folder.
+    pub(crate) fn fresh(&self) -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), engine: self.engine.clone() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn open(&self, bounds: Bounds) -> Arc<dyn Store> {
+        self.engine.open(self.path(), bounds)
+    }
+
+    pub(crate) fn plant_orphan(&self) {
+        self.engine.plant_orphan(self.path());
+    }
+
+    /// Opens and replays.
+    pub(crate) async fn start(&self) -> (Arc<dyn Store>, Arc<Seen>, BTreeMap<String, BotImage>) {
+        let store = self.open(Bounds::default());
+        let seen = Arc::new(Seen::default());
+        let images = store.replay(seen.clone()).await.unwrap();
+        (store, seen, images.into_iter().map(|(bot, image)| (bot.to_string(), image)).collect())
+    }
+
+    /// The rows, after checking the proof on them.
+    pub(crate) fn audit(&self) -> Audit {
+        let audit = self.engine.audit(self.path());
+        for (bot, (counters, rows)) in &audit.bots {
+            let gone = counters.told_named + counters.told_counted + counters.superseded + counters.dead;
+            assert_eq!(counters.accepted - gone, *rows, "{bot}: {counters:?}");
+        }
+        assert_eq!(audit.bodies, audit.needed_bodies);
+        audit
+    }
+
+    /// One bot's counters and head rows; none for a bot that does not exist.
+    pub(crate) fn counters(&self, bot: &str) -> (Counters, u64) {
+        self.audit().bots.get(bot).copied().unwrap_or_default()
+    }
+}
+
+/// A feed that remembers.
+#[derive(Default)]
+pub(crate) struct Seen(Mutex<Vec<(Arc<str>, Head)>>);
+
+impl Feed for Seen {
+    fn committed(&self, heads: &[(Arc<str>, Head)]) {
+        self.0.lock().unwrap().extend_from_slice(heads);
+    }
+}
+
+impl Seen {
+    /// One bot's heads in the order heard.
+    pub(crate) fn of(&self, bot: &str) -> Vec<Head> {
+        self.0.lock().unwrap().iter().filter(|(name, _)| &**name == bot).map(|(_, head)| *head).collect()
+    }
+
+    pub(crate) fn positions(&self, bot: &str) -> Vec<i64> {
+        self.of(bot).iter().map(|head| head.pos).collect()
+    }
+}
+
+pub(crate) const NOW: Millis = 1_800_000_000_000;
+
+/// A webhook body with these alerts, as Alertmanager sends it.
+pub(crate) fn body(names: &[&str]) -> String {
+    let alerts: Vec<_> = names
+        .iter()
+        .map(|name| {
+            serde_json::json!({
+                "status": "firing",
+                "labels": {"alertname": name, "severity": "critical"},
+                "annotations": {"summary": format!("{name} is down")},
+                "startsAt": "2026-11-20T23:32:09Z",
+                "endsAt": "0001-01-01T00:00:00Z",
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "receiver": "ops", "status": "firing", "version": "4", "groupKey": "{}:{}", "alerts": alerts,
+        "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "http://am",
+    })
+    .to_string()
+}
+
+pub(crate) fn new_head(bot: &str, idx: u32, fingerprint: u64) -> NewHead {
+    NewHead {
+        bot: bot.into(),
+        via: "policy:p".into(),
+        idx,
+        fingerprint: Fingerprint(fingerprint),
+        group: u64::MAX - 1,
+        status: Status::Firing,
+        severity: 3,
+        flags: HeadFlags(HeadFlags::REPEAT | HeadFlags::TRUNCATED),
+        starts_ms: NOW - 5,
+        ends_ms: 0,
+    }
+}
+
+/// One webhook with one alert per fingerprint, told to each bot.
+pub(crate) fn webhook(bots: &[&str], fingerprints: &[u64]) -> Append {
+    let names: Vec<String> = fingerprints.iter().map(|fp| format!("alert{fp}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let heads = bots.iter().flat_map(|bot| (0..).zip(fingerprints).map(|(idx, fp)| new_head(bot, idx, *fp))).collect();
+    Append { received_ms: NOW, body: body(&names).into(), heads }
+}
+
+pub(crate) fn message_id(n: u8) -> MessageId {
+    MessageId::from_bytes([n; 16])
+}
+
+pub(crate) fn told_alert(fingerprint: u64) -> ToldAlert {
+    ToldAlert {
+        fingerprint: Fingerprint(fingerprint),
+        status: Status::Firing,
+        how: How::Named,
+        severity: "critical".to_owned(),
+        labels: Labels::from([("alertname".to_owned(), format!("alert{fingerprint}"))]),
+        summary: "it is down".to_owned(),
+        starts_ms: NOW - 5,
+        ends_ms: 0,
+    }
+}
+
+pub(crate) fn begin(bot: &str, robot: &str, n: u8) -> Begin {
+    Begin {
+        bot: bot.into(),
+        robot: robot.into(),
+        message: message_id(n),
+        kind: Kind::Single,
+        group: u64::MAX,
+        body: format!("{{\"n\":{n}}}").into(),
+        text: format!("message {n}"),
+        covers: vec![(i64::from(n), Fingerprint(u64::MAX - u64::from(n)), How::Named)],
+        alerts: vec![told_alert(u64::from(n))],
+        started_ms: NOW + i64::from(n),
+        last_known: 0,
+    }
+}
+
+pub(crate) fn told_state(fingerprint: u64) -> ToldState {
+    ToldState {
+        fingerprint: Fingerprint(fingerprint),
+        group: u64::MAX,
+        status: Status::Firing,
+        starts_ms: NOW - 5,
+        ends_ms: 0,
+        accepted_ms: NOW,
+        told_ms: NOW + 7,
+    }
+}
+
+pub(crate) fn outcome(bot: &str, robot: &str, n: u8, attempt: i64, effect: Effect) -> Outcome {
+    Outcome {
+        bot: bot.into(),
+        robot: robot.into(),
+        message: message_id(n),
+        attempt,
+        ended_ms: NOW + 1_000 + i64::from(n),
+        verdict: "delivered",
+        reason: String::new(),
+        robot_state: RobotState::default(),
+        effect,
+        superseded: Vec::new(),
+    }
+}
+
+pub(crate) fn dead_letter(pos: i64, fingerprint: u64) -> NewDeadLetter {
+    NewDeadLetter {
+        pos,
+        via: "policy:dead".to_owned(),
+        group: u64::MAX - 9,
+        alert: told_alert(fingerprint),
+        body: body(&[&format!("alert{fingerprint}")]).into(),
+        reason: "sensitive words".to_owned(),
+        severity: 4,
+    }
+}
+
+/// Begins, and gives the attempt's id.
+pub(crate) async fn begun(store: &dyn Store, begin: Begin) -> i64 {
+    match store.begin(begin).await.unwrap() {
+        Begun::Attempt(id) => id,
+        Begun::Others(others) => panic!("others: {others:?}"),
+    }
+}
+
+/// Tells the alerts at these positions, whose fingerprints are their positions.
+pub(crate) async fn tell(store: &dyn Store, bot: &str, n: u8, positions: &[i64], how: How) {
+    let robot = format!("robot of {bot} for {n}");
+    let attempt = begun(store, begin(bot, &robot, n)).await;
+    let told = positions.iter().map(|pos| (*pos, told_state(pos.cast_unsigned()), how)).collect();
+    store.finish(outcome(bot, &robot, n, attempt, Effect::Told(told))).await.unwrap();
+}

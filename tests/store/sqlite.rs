@@ -1,0 +1,309 @@
+//! SQLite as an engine of the battery, and what is particular to it.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use alarmbell::model::How;
+use alarmbell::store::sqlite::{Options, SqliteStore, StoreMetrics};
+use alarmbell::store::{Append, Begun, Counters, Effect, Store, StoreError};
+use prometheus::Registry;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::harness::{Audit, Bounds, Harness, begin, begun, message_id, new_head, outcome, tell, told_state, webhook};
+
+pub(crate) struct Engine;
+
+fn metrics() -> StoreMetrics {
+    StoreMetrics::register(&Registry::new()).unwrap()
+}
+
+fn count(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(at).map(i64::cast_unsigned)
+}
+
+fn file(dir: &Path) -> std::path::PathBuf {
+    dir.join("alarmbell.db")
+}
+
+impl crate::harness::Engine for Engine {
+    fn open(&self, dir: &Path, bounds: Bounds) -> Arc<dyn Store> {
+        let mut options = Options::new(dir);
+        options.max_alerts = bounds.max_alerts.unwrap_or(options.max_alerts);
+        options.max_bytes = bounds.max_bytes.unwrap_or(options.max_bytes);
+        options.queue_ops = bounds.queue_ops.unwrap_or(options.queue_ops);
+        Arc::new(SqliteStore::open(&options, metrics()).unwrap())
+    }
+
+    fn audit(&self, dir: &Path) -> Audit {
+        let conn = Connection::open_with_flags(file(dir), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let conn = conn.unchecked_transaction().unwrap();
+        let number = |sql: &str| conn.query_row(sql, [], |row| count(row, 0)).unwrap();
+        let mut bots = conn
+            .prepare(
+                "SELECT name, accepted, told_named, told_counted, superseded, dead, \
+                 (SELECT count(*) FROM heads WHERE key >> 40 = bots.id) FROM bots",
+            )
+            .unwrap();
+        let bots = bots
+            .query_map([], |row| {
+                let counters = Counters {
+                    accepted: count(row, 1)?,
+                    told_named: count(row, 2)?,
+                    told_counted: count(row, 3)?,
+                    superseded: count(row, 4)?,
+                    dead: count(row, 5)?,
+                };
+                Ok((row.get(0)?, (counters, count(row, 6)?)))
+            })
+            .unwrap();
+        Audit {
+            bots: bots.map(Result::unwrap).collect(),
+            bodies: number("SELECT count(*) FROM bodies"),
+            needed_bodies: number("SELECT count(*) FROM bodies WHERE id IN (SELECT body FROM heads)"),
+            attempts: number("SELECT count(*) FROM attempts"),
+            told: number("SELECT count(*) FROM told"),
+        }
+    }
+
+    fn plant_orphan(&self, dir: &Path) {
+        let conn = Connection::open(file(dir)).unwrap();
+        conn.execute("INSERT INTO bodies (received_ms, body) VALUES (1, x'00')", []).unwrap();
+    }
+}
+
+fn refusal(result: Result<SqliteStore, StoreError>) -> String {
+    match result {
+        Err(StoreError::Unusable(why)) => why,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it opened"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_and_recovers() {
+    let h = Harness::new(Engine);
+    let mut options = Options::new(h.path());
+    options.max_page_count = Some(120);
+    let store = Arc::new(SqliteStore::open(&options, metrics()).unwrap());
+    let seen = Arc::new(crate::harness::Seen::default());
+    store.replay(seen.clone()).await.unwrap();
+    let mut accepted = 0;
+    let append = |n: u64| Append { body: vec![b'x'; 1_000].into(), ..webhook(&["a"], &[n]) };
+    loop {
+        match store.append(append(accepted)).await {
+            Ok(()) => accepted += 1,
+            Err(StoreError::Unavailable(_)) => break,
+            Err(other) => panic!("{other:?}"),
+        }
+        assert!(accepted < 1_000, "the disk never filled");
+    }
+    assert!(accepted > 20);
+    let refused = store.ready().await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert_eq!(h.counters("a").1, accepted);
+
+    // Outcomes free room, though webhooks that find none are in the same transactions.
+    let flood: Vec<_> = (0..50)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move { store.append(append(n)).await.is_ok() })
+        })
+        .collect();
+    let told = (1..=20).map(|pos| (pos, told_state(1), How::Named)).collect();
+    store.finish(outcome("a", "r", 1, 0, Effect::Told(told))).await.unwrap();
+    for append in flood {
+        accepted += u64::from(append.await.unwrap());
+    }
+    store.superseded("a".into(), (21..=40).collect()).await.unwrap();
+    store.append(append(1)).await.unwrap();
+    store.ready().await.unwrap();
+    accepted += 1;
+
+    // No position was lost or given twice by what was rolled back.
+    assert_eq!(seen.positions("a"), (1..=accepted.cast_signed()).collect::<Vec<i64>>());
+    assert_eq!(h.counters("a").0.accepted, accepted);
+    drop(store);
+    let (_store, again, _) = h.start().await;
+    assert_eq!(again.positions("a"), (41..=accepted.cast_signed()).collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn one_process_serves_and_others_only_send() {
+    let h = Harness::new(Engine);
+    let (store, _, _) = h.start().await;
+    let options = Options::new(h.path());
+    let why = refusal(SqliteStore::open(&options, metrics()));
+    assert!(why.contains("another alarmbell serves from"), "{why}");
+
+    store.append(webhook(&["a"], &[1])).await.unwrap();
+    let sender = SqliteStore::open_shared(&options, metrics()).unwrap();
+    for refused in [
+        sender.append(webhook(&["a"], &[2])).await,
+        sender.superseded("a".into(), vec![1]).await,
+        sender.finish(outcome("a", "r", 1, 0, Effect::Told(vec![(1, told_state(1), How::Named)]))).await,
+        sender.rehome("a".into(), vec![], 1).await.map(drop),
+    ] {
+        assert!(matches!(refused, Err(StoreError::Unusable(_))), "{refused:?}");
+    }
+    let attempt = begun(&sender, begin("new", "r", 1)).await;
+    sender.finish(outcome("new", "r", 1, attempt, Effect::Told(vec![]))).await.unwrap();
+    // The server meets the bot and the attempt that the other process wrote.
+    let Begun::Others(others) = store.begin(begin("new", "r", 2)).await.unwrap() else { panic!("begun") };
+    assert_eq!(others[0].id, attempt);
+    store.append(webhook(&["new"], &[2])).await.unwrap();
+    assert_eq!(h.counters("new").0.accepted, 1);
+    sender.close().await;
+    store.close().await;
+    SqliteStore::open(&options, metrics()).unwrap();
+}
+
+#[test]
+fn foreign_and_newer_files_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options::new(dir.path());
+    drop(SqliteStore::open(&options, metrics()).unwrap());
+    let change = |sql: &str| Connection::open(file(dir.path())).unwrap().execute_batch(sql).unwrap();
+    change("PRAGMA user_version = 99");
+    let why = refusal(SqliteStore::open(&options, metrics()));
+    assert!(why.contains("version 99") && why.contains("up to 1"), "{why}");
+    change("PRAGMA user_version = 1; PRAGMA application_id = 7");
+    let why = refusal(SqliteStore::open(&options, metrics()));
+    assert!(why.contains("not made by alarmbell"), "{why}");
+
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(file(dir.path()), vec![b'?'; 9_000]).unwrap();
+    let why = refusal(SqliteStore::open(&Options::new(dir.path()), metrics()));
+    assert!(why.contains("alarmbell.db") && why.contains("damaged"), "{why}");
+}
+
+#[test]
+fn the_path_is_made_or_the_reason_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let deep = dir.path().join("deep/er");
+    drop(SqliteStore::open(&Options::new(&deep), metrics()).unwrap());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&deep).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+    let plain = dir.path().join("file");
+    std::fs::write(&plain, "").unwrap();
+    for path in [plain.clone(), plain.join("below")] {
+        let why = refusal(SqliteStore::open(&Options::new(&path), metrics()));
+        assert!(why.contains("not a directory") && why.contains(&path.display().to_string()), "{why}");
+    }
+    // Everybody may read it, nobody may make a file in it.
+    let why = refusal(SqliteStore::open(&Options::new("/proc"), metrics()));
+    assert!(why.starts_with("storage path /proc: "), "{why}");
+}
+
+#[tokio::test]
+async fn a_mistake_in_one_operation_leaves_its_neighbours_alone() {
+    let h = Harness::new(Engine);
+    let (store, seen, _) = h.start().await;
+    store.append(webhook(&["a"], &[1, 2, 3])).await.unwrap();
+    // Each of these is refused by a trigger in the middle of its rows.
+    Connection::open(file(h.path()))
+        .unwrap()
+        .execute_batch("CREATE TRIGGER no BEFORE INSERT ON told WHEN new.fp = 13 BEGIN SELECT raise(ABORT, 'no'); END")
+        .unwrap();
+    let bad = Effect::Told(vec![(1, told_state(1), How::Named), (2, told_state(13), How::Named)]);
+    let good = Effect::Told(vec![(3, told_state(3), How::Named)]);
+    let (bad, good, append) = tokio::join!(
+        store.finish(outcome("a", "r", 1, 0, bad)),
+        store.finish(outcome("a", "r", 2, 0, good)),
+        store.append(webhook(&["a"], &[4])),
+    );
+    assert!(matches!(bad, Err(StoreError::Unavailable(_))), "{bad:?}");
+    good.unwrap();
+    append.unwrap();
+    assert_eq!(h.counters("a"), (Counters { accepted: 4, told_named: 1, ..Counters::default() }, 3));
+    assert_eq!(seen.positions("a"), [1, 2, 3, 4]);
+    let size = store.size().await.unwrap();
+    assert_eq!(size.waiting, 3);
+}
+
+#[tokio::test]
+async fn metrics_are_registered_and_move() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::new();
+    let metrics = StoreMetrics::register(&registry).unwrap();
+    assert!(StoreMetrics::register(&registry).is_err());
+    let store = SqliteStore::open(&Options::new(dir.path()), metrics).unwrap();
+    store.append(webhook(&["a"], &[1])).await.unwrap();
+    store.size().await.unwrap();
+    let families = registry.gather();
+    let metric = |name: &str| families.iter().find(|family| family.name() == name).unwrap().get_metric()[0].clone();
+    assert_eq!(metric("alarmbell_store_commit_duration_seconds").get_histogram().get_sample_count(), 1);
+    assert_eq!(metric("alarmbell_store_batch_webhooks").get_histogram().get_sample_count(), 1);
+    assert!(metric("alarmbell_store_size_bytes").get_gauge().get_value() > 4_096.0);
+}
+
+#[tokio::test]
+async fn free_pages_go_back_to_the_file_system() {
+    let h = Harness::new(Engine);
+    let (store, _, _) = h.start().await;
+    let big = Append { body: vec![b'x'; 16 << 20].into(), ..webhook(&["a"], &[1]) };
+    store.append(big).await.unwrap();
+    tell(&*store, "a", 1, &[1], How::Named).await;
+    store.close().await;
+    let before = std::fs::metadata(file(h.path())).unwrap().len();
+    assert!(before > 16 << 20);
+    let (store, _, _) = h.start().await;
+    let nothing = alarmbell::store::Retention { history_before_ms: 0, resolved_before_ms: 0, attempts_before_ms: 0 };
+    while store.clean(nothing).await.unwrap() {}
+    store.close().await;
+    let after = std::fs::metadata(file(h.path())).unwrap().len();
+    assert!(after < 8 << 20, "{before} -> {after}");
+}
+
+const CHILD: &str = "ALARMBELL_STORE_TEST_CHILD";
+
+#[tokio::test]
+#[ignore = "the process that acknowledged_rows_survive_a_kill starts and kills"]
+async fn child_that_appends_until_it_is_killed() {
+    let dir = std::env::var_os(CHILD).expect("only its parent runs this");
+    let store = SqliteStore::open(&Options::new(dir), metrics()).unwrap();
+    let attempt = begun(&store, begin("a", "r", 1)).await;
+    println!("attempt {attempt}");
+    for n in 0.. {
+        store.append(Append { heads: vec![new_head("a", 0, n)], ..webhook(&["a"], &[n]) }).await.unwrap();
+        println!("acknowledged {n}");
+    }
+}
+
+#[tokio::test]
+async fn acknowledged_rows_survive_a_kill() {
+    let h = Harness::new(Engine);
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sqlite::child_that_appends_until_it_is_killed", "--ignored", "--nocapture"])
+        .env(CHILD, h.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut acknowledged = Vec::new();
+    for line in lines {
+        // The test harness may put its own words before the first line.
+        if let Some((_, n)) = line.split_once("acknowledged ") {
+            acknowledged.push(n.parse::<u64>().unwrap());
+        }
+        if acknowledged.len() == 300 {
+            break;
+        }
+    }
+    // SIGKILL.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(acknowledged.len(), 300);
+
+    let (store, seen, images) = h.start().await;
+    let stored: Vec<u64> = seen.of("a").iter().map(|head| head.fingerprint.0).collect();
+    assert_eq!(stored[..300], acknowledged);
+    assert!(stored.len() <= 301, "more than one row that was not acknowledged");
+    assert_eq!(images["a"].open.iter().map(|open| open.id.clone()).collect::<Vec<_>>(), [message_id(1)]);
+    h.audit();
+    store.append(webhook(&["a"], &[1])).await.unwrap();
+}
