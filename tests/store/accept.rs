@@ -5,7 +5,7 @@ use std::sync::Arc;
 use alarmbell::model::{Head, HeadFlags, How, Status};
 use alarmbell::store::{Append, StoreError};
 
-use crate::harness::{Bounds, Harness, NOW, Seen, new_head, tell, webhook};
+use crate::harness::{Bounds, Gate, Harness, NOW, Seen, new_head, poll_once, tell, webhook};
 
 pub(crate) async fn positions_have_no_gaps_under_concurrent_appends(h: Harness) {
     let (store, seen, _) = h.start().await;
@@ -114,23 +114,27 @@ pub(crate) async fn the_backlog_is_bounded(h: Harness) {
 
 pub(crate) async fn a_full_queue_says_so_at_once(h: Harness) {
     let store = h.open(Bounds { queue_ops: Some(2), ..Bounds::default() });
-    // Polled together on one task, they all queue before the writer can take the third.
-    let mut appends = Vec::new();
-    for n in 0..200 {
+    let gate = Gate::new();
+    store.replay(gate.clone()).await.unwrap();
+    gate.shut();
+    let append = |n: u64| {
         let store = store.clone();
-        appends.push(tokio::spawn(async move { store.append(webhook(&["a"], &[n])).await }));
-    }
-    let mut accepted = 0;
-    let mut refused = 0;
-    for append in appends {
-        match append.await.unwrap() {
-            Ok(()) => accepted += 1,
-            Err(StoreError::Unavailable(_)) => refused += 1,
-            Err(other) => panic!("{other}"),
-        }
-    }
-    assert!(refused > 0, "a queue of 2 never filled");
-    assert_eq!(h.counters("a").0.accepted, accepted);
+        async move { store.append(webhook(&["a"], &[n])).await }
+    };
+    // The writer takes the first and stands; the queue takes two more.
+    let first = tokio::spawn(append(1));
+    gate.reached().await;
+    let mut second = Box::pin(append(2));
+    let mut third = Box::pin(append(3));
+    assert!(poll_once(&mut second).await.is_none());
+    assert!(poll_once(&mut third).await.is_none());
+    assert!(matches!(append(4).await, Err(StoreError::Unavailable(_))));
+    gate.open();
+    first.await.unwrap().unwrap();
+    second.await.unwrap();
+    third.await.unwrap();
+    append(5).await.unwrap();
+    assert_eq!(h.counters("a").0.accepted, 4);
 }
 
 pub(crate) async fn bodies_go_with_their_last_head(h: Harness) {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::Poll;
 
 use alarmbell::model::{Fingerprint, Head, HeadFlags, How, Kind, Labels, MessageId, Millis, Status, ToldAlert};
 use alarmbell::store::{
@@ -110,6 +112,55 @@ impl Seen {
     pub(crate) fn positions(&self, bot: &str) -> Vec<i64> {
         self.of(bot).iter().map(|head| head.pos).collect()
     }
+}
+
+/// A feed that can hold the writer up after a commit, so that a test decides what is queued together.
+pub(crate) struct Gate {
+    pub(crate) seen: Seen,
+    shut: Mutex<bool>,
+    changed: Condvar,
+    reached: tokio::sync::Notify,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Arc<Self> {
+        let (shut, changed) = (Mutex::new(false), Condvar::new());
+        Arc::new(Self { seen: Seen::default(), shut, changed, reached: tokio::sync::Notify::new() })
+    }
+
+    pub(crate) fn shut(&self) {
+        *self.shut.lock().unwrap() = true;
+    }
+
+    /// The writer stands at the gate.
+    pub(crate) async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    pub(crate) fn open(&self) {
+        *self.shut.lock().unwrap() = false;
+        self.changed.notify_all();
+    }
+}
+
+impl Feed for Gate {
+    fn committed(&self, heads: &[(Arc<str>, Head)]) {
+        self.seen.committed(heads);
+        let mut shut = self.shut.lock().unwrap();
+        while *shut {
+            self.reached.notify_one();
+            shut = self.changed.wait(shut).unwrap();
+        }
+    }
+}
+
+/// Polls once: what an operation does before it waits, it has done then.
+pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|context| match Pin::new(&mut *future).poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 pub(crate) const NOW: Millis = 1_800_000_000_000;

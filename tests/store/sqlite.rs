@@ -11,7 +11,9 @@ use alarmbell::store::{Append, Begun, Counters, Effect, Store, StoreError};
 use prometheus::Registry;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::harness::{Audit, Bounds, Harness, begin, begun, message_id, new_head, outcome, tell, told_state, webhook};
+use crate::harness::{
+    Audit, Bounds, Gate, Harness, begin, begun, message_id, new_head, outcome, poll_once, tell, told_state, webhook,
+};
 
 pub(crate) struct Engine;
 
@@ -87,8 +89,8 @@ async fn a_full_disk_refuses_and_recovers() {
     let mut options = Options::new(h.path());
     options.max_page_count = Some(120);
     let store = Arc::new(SqliteStore::open(&options, metrics()).unwrap());
-    let seen = Arc::new(crate::harness::Seen::default());
-    store.replay(seen.clone()).await.unwrap();
+    let gate = Gate::new();
+    store.replay(gate.clone()).await.unwrap();
     let mut accepted = 0;
     let append = |n: u64| Append { body: vec![b'x'; 1_000].into(), ..webhook(&["a"], &[n]) };
     loop {
@@ -104,25 +106,35 @@ async fn a_full_disk_refuses_and_recovers() {
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     assert_eq!(h.counters("a").1, accepted);
 
-    // Outcomes free room, though webhooks that find none are in the same transactions.
-    let flood: Vec<_> = (0..50)
-        .map(|n| {
-            let store = store.clone();
-            tokio::spawn(async move { store.append(append(n)).await.is_ok() })
-        })
-        .collect();
-    let told = (1..=20).map(|pos| (pos, told_state(1), How::Named)).collect();
-    store.finish(outcome("a", "r", 1, 0, Effect::Told(told))).await.unwrap();
+    // An outcome frees room, though webhooks that find none are in the same transaction.
+    store.superseded("a".into(), (1..=10).collect()).await.unwrap();
+    gate.shut();
+    let first = tokio::spawn({
+        let store = store.clone();
+        async move { store.append(append(1)).await }
+    });
+    gate.reached().await;
+    let mut flood: Vec<_> = (0..50).map(|n| store.append(append(n))).collect();
+    for append in &mut flood {
+        assert!(poll_once(append).await.is_none());
+    }
+    let told = (11..=20).map(|pos| (pos, told_state(1), How::Named)).collect();
+    let mut finish = store.finish(outcome("a", "r", 1, 0, Effect::Told(told)));
+    assert!(poll_once(&mut finish).await.is_none());
+    gate.open();
+    first.await.unwrap().unwrap();
+    finish.await.unwrap();
     for append in flood {
-        accepted += u64::from(append.await.unwrap());
+        let refused = append.await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     }
     store.superseded("a".into(), (21..=40).collect()).await.unwrap();
     store.append(append(1)).await.unwrap();
     store.ready().await.unwrap();
-    accepted += 1;
+    accepted += 2;
 
     // No position was lost or given twice by what was rolled back.
-    assert_eq!(seen.positions("a"), (1..=accepted.cast_signed()).collect::<Vec<i64>>());
+    assert_eq!(gate.seen.positions("a"), (1..=accepted.cast_signed()).collect::<Vec<i64>>());
     assert_eq!(h.counters("a").0.accepted, accepted);
     drop(store);
     let (_store, again, _) = h.start().await;
@@ -223,6 +235,20 @@ async fn a_mistake_in_one_operation_leaves_its_neighbours_alone() {
     assert_eq!(seen.positions("a"), [1, 2, 3, 4]);
     let size = store.size().await.unwrap();
     assert_eq!(size.waiting, 3);
+
+    // A move that fails half way: nobody hears of the half that was rolled back.
+    Connection::open(file(h.path()))
+        .unwrap()
+        .execute_batch(
+            "CREATE TRIGGER stay BEFORE DELETE ON heads WHEN old.fp = 4 BEGIN SELECT raise(ABORT, 'no'); END",
+        )
+        .unwrap();
+    let moved = store.rehome("a".into(), vec!["b".into()], 1).await;
+    assert!(matches!(moved, Err(StoreError::Unavailable(_))), "{moved:?}");
+    assert!(seen.positions("b").is_empty());
+    store.append(webhook(&["b"], &[5])).await.unwrap();
+    assert_eq!(seen.positions("b"), [1]);
+    assert_eq!((h.counters("a").1, h.counters("b").1), (3, 1));
 }
 
 #[tokio::test]
@@ -262,6 +288,7 @@ async fn free_pages_go_back_to_the_file_system() {
 const CHILD: &str = "ALARMBELL_STORE_TEST_CHILD";
 
 #[tokio::test]
+#[allow(clippy::print_stdout)]
 #[ignore = "the process that acknowledged_rows_survive_a_kill starts and kills"]
 async fn child_that_appends_until_it_is_killed() {
     let dir = std::env::var_os(CHILD).expect("only its parent runs this");

@@ -1,6 +1,7 @@
 //! Which bodies are needed: how many heads refer to each, and how long it is.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// One body's references. `refs` 0 means that nobody needs it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -15,7 +16,29 @@ const SPAN: i64 = 32;
 /// A sparse array over body ids, in blocks: 8 bytes a body while they are dense, at most 300 when they are scattered.
 #[derive(Debug, Default)]
 pub(super) struct Live {
-    blocks: HashMap<i64, Box<Block>>,
+    blocks: HashMap<i64, Box<Block>, BuildHasherDefault<Spread>>,
+}
+
+/// Hashes our own counted-up ids, which nobody can choose: one multiplication instead of a keyed hash.
+#[derive(Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_i64(i64::from(*byte));
+        }
+    }
+
+    fn write_i64(&mut self, id: i64) {
+        // 2^64 divided by the golden ratio spreads neighbours over all bits; the map uses the upper and the lower ones.
+        self.0 = (self.0 ^ id.cast_unsigned()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 ^= self.0 >> 32;
+    }
 }
 
 #[derive(Debug, Default)]

@@ -25,15 +25,21 @@ pub(super) fn load(conn: &Connection, mem: &mut Memory, feed: Option<&dyn Feed>)
     let mut statement = conn.prepare(&format!("SELECT {HEAD_COLUMNS} FROM heads ORDER BY key"))?;
     let mut rows = statement.query([])?;
     let mut seen: HashMap<i64, u64> = HashMap::new();
+    // The rows come bot by bot.
+    let mut now: (i64, u64, Arc<str>) = (0, 0, "".into());
     while let Some(row) = rows.next()? {
         let (bot, head, len) = read_head(row)?;
         mem.need(head.body, 1, len);
         // Loading is no change to be undone, and its notes would be as large as the backlog.
         mem.forget_undo();
-        *seen.entry(bot).or_default() += 1;
+        if bot != now.0 {
+            seen.insert(now.0, now.1);
+            let name = names.get(&bot).ok_or_else(|| damaged("a waiting alert of a bot that does not exist"))?;
+            now = (bot, 0, name.clone());
+        }
+        now.1 += 1;
         let Some(feed) = feed else { continue };
-        let name = names.get(&bot).ok_or_else(|| damaged("a waiting alert of a bot that does not exist"))?;
-        batch.push((name.clone(), head));
+        batch.push((now.2.clone(), head));
         if batch.len() == FEED_BATCH {
             feed.committed(&batch);
             batch.clear();
@@ -44,6 +50,7 @@ pub(super) fn load(conn: &Connection, mem: &mut Memory, feed: Option<&dyn Feed>)
     {
         feed.committed(&batch);
     }
+    seen.insert(now.0, now.1);
     for bot in mem.bots() {
         let proof = bot.counts.proof;
         let gone = proof.told_named + proof.told_counted + proof.superseded + proof.dead;

@@ -88,7 +88,8 @@ impl Writer {
             }
         }
         let Self { conn, checkpoints, queue, lock, .. } = self;
-        checkpoints.finish(conn, !queue.is_abandoned());
+        // A process that only sends leaves the log alone: copying all of it would hold up the one that serves.
+        checkpoints.finish(conn, !queue.is_abandoned() && lock.is_some());
         drop(lock);
     }
 
