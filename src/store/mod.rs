@@ -432,10 +432,11 @@ pub trait Store: Send + Sync {
     /// A robot's state and its attempts that ended after `since_ms` or are open, oldest first.
     async fn robot(&self, robot: &str, since_ms: Millis) -> Result<(RobotState, Vec<AttemptTimes>), StoreError>;
 
-    /// Begins an attempt.
+    /// Begins an attempt. A further attempt that comes without text and alerts keeps those of the one before.
     async fn begin(&self, begin: Begin) -> Result<Begun, StoreError>;
 
-    /// Ends an attempt.
+    /// Ends an attempt. A large effect may take several commits, of which the last ends the attempt: a crash in between
+    /// leaves the attempt open. Heads that are gone already are not counted again, so it may be repeated after a failure.
     async fn finish(&self, outcome: Outcome) -> Result<(), StoreError>;
 
     /// Deletes and counts superseded heads of a bot outside an outcome.
@@ -454,13 +455,14 @@ pub trait Store: Send + Sync {
     /// The fallback that was remembered for a bot.
     async fn fallback_of(&self, bot: &str) -> Result<Option<Arc<str>>, StoreError>;
 
-    /// History.
+    /// History. A page ends early when its texts and alerts are large; only an empty one is the end.
     async fn messages(&self, query: MessageQuery) -> Result<Vec<MessageRow>, StoreError>;
 
     /// One message.
     async fn message(&self, id: &MessageId) -> Result<MessageRow, StoreError>;
 
-    /// Per bot and alert: where it stands.
+    /// Per bot and alert: where it stands; of waiting ones each state that is not told yet. A cursor that is none is
+    /// [`StoreError::NotFound`].
     async fn deliveries(&self, query: DeliveryQuery) -> Result<DeliveryPage, StoreError>;
 
     /// Dead letters, newest first, ids below `after`.
