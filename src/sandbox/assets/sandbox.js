@@ -41,11 +41,12 @@
   const merge = (doc) => {
     const main = document.querySelector("main");
     const next = doc.querySelector("main");
-    const ids = (el) => [...el.querySelectorAll(".chat")].map((chat) => chat.id).join(" ");
-    if (!main || !next || !ids(main) || ids(main) !== ids(next)) {
+    if (!main?.querySelector(".chat") || !next?.querySelector(".chat")) {
       document.body.replaceChildren(...[...doc.body.childNodes].map((node) => document.importNode(node, true)));
       return;
     }
+    sync(main, next);
+    replace(document, doc, ".tabs");
     for (const chat of main.querySelectorAll(".chat")) {
       const fresh = doc.getElementById(chat.id);
       replace(chat, fresh, ".chat-head");
