@@ -70,6 +70,9 @@ pub struct Append {
 /// Hears of every committed head, in order, exactly once per process: at [`Store::replay`] the stored ones, then each
 /// new one right after its commit and before its webhook is answered. Called on the store's writer thread: be quick.
 pub trait Feed: Send + Sync {
+    /// What the store remembers of one bot, before any of its heads. Called at [`Store::replay`] only.
+    fn remember(&self, bot: &Arc<str>, image: BotImage);
+
     /// A batch of committed heads of possibly several bots; of one bot always in position order.
     fn committed(&self, heads: &[(Arc<str>, Head)]);
 }
@@ -416,9 +419,9 @@ pub struct Retention {
 /// The store of one process. All writes are ordered by one writer; every method returns after its commit.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Sets who hears of commits and hands it all stored heads, oldest first. Called once, before the first append.
-    /// Returns each known bot's image.
-    async fn replay(&self, feed: Arc<dyn Feed>) -> Result<Vec<(Arc<str>, BotImage)>, StoreError>;
+    /// Sets who hears of commits, and hands it each known bot's image and then all stored heads, oldest first. Called
+    /// once, before the first append.
+    async fn replay(&self, feed: Arc<dyn Feed>) -> Result<(), StoreError>;
 
     /// Appends a webhook: durable when it returns.
     async fn append(&self, append: Append) -> Result<(), StoreError>;

@@ -72,8 +72,9 @@ impl Harness {
     pub(crate) async fn start(&self) -> (Arc<dyn Store>, Arc<Seen>, BTreeMap<String, BotImage>) {
         let store = self.open(Bounds::default());
         let seen = Arc::new(Seen::default());
-        let images = store.replay(seen.clone()).await.unwrap();
-        (store, seen, images.into_iter().map(|(bot, image)| (bot.to_string(), image)).collect())
+        store.replay(seen.clone()).await.unwrap();
+        let images = std::mem::take(&mut *seen.images.lock().unwrap());
+        (store, seen, images)
     }
 
     /// The rows, after checking the proof on them.
@@ -95,18 +96,26 @@ impl Harness {
 
 /// A feed that remembers.
 #[derive(Default)]
-pub(crate) struct Seen(Mutex<Vec<(Arc<str>, Head)>>);
+pub(crate) struct Seen {
+    heads: Mutex<Vec<(Arc<str>, Head)>>,
+    images: Mutex<BTreeMap<String, BotImage>>,
+}
 
 impl Feed for Seen {
+    fn remember(&self, bot: &Arc<str>, image: BotImage) {
+        assert!(self.of(bot).is_empty(), "an image after a head");
+        self.images.lock().unwrap().insert(bot.to_string(), image);
+    }
+
     fn committed(&self, heads: &[(Arc<str>, Head)]) {
-        self.0.lock().unwrap().extend_from_slice(heads);
+        self.heads.lock().unwrap().extend_from_slice(heads);
     }
 }
 
 impl Seen {
     /// One bot's heads in the order heard.
     pub(crate) fn of(&self, bot: &str) -> Vec<Head> {
-        self.0.lock().unwrap().iter().filter(|(name, _)| &**name == bot).map(|(_, head)| *head).collect()
+        self.heads.lock().unwrap().iter().filter(|(name, _)| &**name == bot).map(|(_, head)| *head).collect()
     }
 
     pub(crate) fn positions(&self, bot: &str) -> Vec<i64> {
@@ -144,6 +153,10 @@ impl Gate {
 }
 
 impl Feed for Gate {
+    fn remember(&self, bot: &Arc<str>, image: BotImage) {
+        self.seen.remember(bot, image);
+    }
+
     fn committed(&self, heads: &[(Arc<str>, Head)]) {
         self.seen.committed(heads);
         let mut shut = self.shut.lock().unwrap();

@@ -30,8 +30,8 @@ pub use metrics::StoreMetrics;
 pub use open::{Options, SqliteStore};
 
 use super::{
-    Append, AttemptTimes, Begin, Begun, BotImage, DeadLetter, DeliveryPage, DeliveryQuery, Feed, MessageQuery,
-    MessageRow, Outcome, Retention, RobotState, Store, StoreError, StoreSize, StoredBody,
+    Append, AttemptTimes, Begin, Begun, DeadLetter, DeliveryPage, DeliveryQuery, Feed, MessageQuery, MessageRow,
+    Outcome, Retention, RobotState, Store, StoreError, StoreSize, StoredBody,
 };
 use crate::model::{MessageId, Millis};
 use fault::Fault;
@@ -70,7 +70,7 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn replay(&self, feed: Arc<dyn Feed>) -> Result<Vec<(Arc<str>, BotImage)>, StoreError> {
+    async fn replay(&self, feed: Arc<dyn Feed>) -> Result<(), StoreError> {
         self.ask(0, |reply| Work::Replay(feed, reply)).await
     }
 

@@ -7,13 +7,12 @@ use tokio::sync::oneshot;
 
 use super::fault::Fault;
 use super::tx::Tx;
-use crate::store::{Append, BotImage, Feed, StoreError};
+use crate::store::{Append, Feed, StoreError};
 
 /// Where an answer goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// What [`crate::store::Store::replay`] answers.
-pub(super) type Images = Vec<(Arc<str>, BotImage)>;
 
 /// An operation in one or more steps, each in a transaction of its own.
 pub(super) trait Task: Send {
@@ -79,7 +78,7 @@ pub(super) enum Work {
     Append(Append, Reply<()>, Result<(), StoreError>),
     Task(Box<dyn Task>),
     /// Runs alone, between transactions.
-    Replay(Arc<dyn Feed>, Reply<Images>),
+    Replay(Arc<dyn Feed>, Reply<()>),
 }
 
 pub(super) struct Job {
@@ -92,7 +91,7 @@ pub(super) struct Job {
 pub(super) enum Taken {
     /// Appends and tasks in order; empty when there were none and it was not to wait.
     Batch(Vec<Job>),
-    Replay(Arc<dyn Feed>, Reply<Images>),
+    Replay(Arc<dyn Feed>, Reply<()>),
     Closed,
 }
 

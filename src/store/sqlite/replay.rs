@@ -7,7 +7,6 @@ use rusqlite::Connection;
 
 use super::fault::Fault;
 use super::memory::Memory;
-use super::queue::Images;
 use super::tx::{BOT_COLUMNS, HEAD_COLUMNS, read_bot, read_head, status};
 use crate::model::{Fingerprint, Head, How, Kind, MessageId};
 use crate::store::{BotImage, Feed, OpenMessage, StoreError, ToldState};
@@ -21,6 +20,11 @@ pub(super) fn load(conn: &Connection, mem: &mut Memory, feed: Option<&dyn Feed>)
     // One snapshot for all of it, though nobody else may change what is read here.
     let snapshot = conn.unchecked_transaction()?;
     let names = load_names(conn, mem)?;
+    if let Some(feed) = feed {
+        for (bot, image) in images(conn, mem)? {
+            feed.remember(&bot, image);
+        }
+    }
     let mut batch: Vec<(Arc<str>, Head)> = Vec::new();
     let mut statement = conn.prepare(&format!("SELECT {HEAD_COLUMNS} FROM heads ORDER BY key"))?;
     let mut rows = statement.query([])?;
@@ -88,8 +92,8 @@ fn load_names(conn: &Connection, mem: &mut Memory) -> Result<HashMap<i64, Arc<st
 }
 
 /// Each known bot's image.
-pub(super) fn images(conn: &Connection, mem: &Memory) -> Result<Images, Fault> {
-    let mut images = Images::with_capacity(mem.bots().len());
+fn images(conn: &Connection, mem: &Memory) -> Result<Vec<(Arc<str>, BotImage)>, Fault> {
+    let mut images = Vec::with_capacity(mem.bots().len());
     let mut place = HashMap::new();
     for bot in mem.bots() {
         place.insert(bot.id, images.len());

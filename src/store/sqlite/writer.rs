@@ -93,13 +93,13 @@ impl Writer {
         drop(lock);
     }
 
-    fn replay(&mut self, feed: Arc<dyn Feed>) -> Result<super::queue::Images, StoreError> {
+    fn replay(&mut self, feed: Arc<dyn Feed>) -> Result<(), StoreError> {
         self.loaded = false;
         replay::load(&self.conn, &mut self.mem, Some(&*feed))?;
         self.loaded = true;
         self.shared.publish(self.mem.totals());
         self.feed = Some(feed);
-        Ok(replay::images(&self.conn, &self.mem)?)
+        Ok(())
     }
 
     /// Commits a batch, tells the feed, answers.
