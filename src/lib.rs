@@ -2,6 +2,7 @@
 
 pub mod channel;
 pub mod clock;
+pub mod config;
 pub mod dispatch;
 pub mod http;
 pub mod model;

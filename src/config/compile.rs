@@ -1,0 +1,98 @@
+//! From raw values without mistakes to the rooms' own configs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::dispatch::BotConfig;
+use crate::routing::{self, ContactGroup, Notify, Policy};
+
+use super::bots::{RawBot, RawMention};
+use super::global::{RawGlobal, zone_of};
+use super::policies::{RawNotify, RawPolicy};
+use super::report::At;
+use super::{Config, Global, Raw, Watched};
+
+pub(super) fn compile(raw: Raw, hash: String, watched: Watched) -> Config {
+    let Raw { global, templates, bots, contacts, groups, policies, default_policy, intervals } = raw;
+    let routing = routing::Config {
+        policies: policies.into_iter().map(policy).collect(),
+        default_policy: default_policy.map(policy),
+        contact_groups: groups
+            .into_iter()
+            .map(|group| {
+                let name = group.name.value;
+                let compiled =
+                    ContactGroup { name: name.clone(), contacts: plain(group.contacts), bots: plain(group.bots) };
+                (name, compiled)
+            })
+            .collect(),
+        contacts: contacts.into_iter().map(|contact| (contact.name.value, contact.contact)).collect(),
+        bots: bots.iter().map(|bot| (bot.label().to_owned(), bot.send_resolved)).collect(),
+        time_intervals: intervals
+            .into_iter()
+            .map(|interval| (interval.name.value, interval.intervals))
+            .collect::<BTreeMap<_, _>>(),
+        timezone: global.timezone.clone(),
+        severities: global.severities.clone(),
+    };
+    let bots = bots.into_iter().filter_map(|raw| bot(raw, &global)).collect();
+    let template_files = templates.files;
+    Config { global: compile_global(global), routing, bots, template_files, hash, watched }
+}
+
+fn compile_global(raw: RawGlobal) -> Global {
+    Global {
+        timezone: raw.timezone,
+        language: raw.language,
+        dedup_window: raw.dedup_window,
+        body_limit: raw.body_limit,
+        bodies_in_flight: raw.bodies_in_flight,
+        connections: usize::try_from(raw.connections).unwrap_or(usize::MAX),
+        backlog_alerts: raw.backlog_alerts,
+        backlog_bytes: raw.backlog_bytes,
+        link_rewrites: raw.link_rewrites.into(),
+        report_bot: raw.report_bot.map(|name| name.value),
+        digest: raw.digest,
+    }
+}
+
+/// `None` never happens: a bot without name or type is a mistake.
+fn bot(raw: RawBot, global: &RawGlobal) -> Option<BotConfig> {
+    Some(BotConfig {
+        name: raw.shared_name(),
+        kind: raw.kind?,
+        lang: raw.lang,
+        timezone: if global.timezone_given { global.timezone.clone() } else { zone_of(Some(raw.lang)) },
+        robots: raw.robots.into_iter().map(|robot| robot.value).collect(),
+        keywords: raw.keywords,
+        keyword_mode: raw.keyword_mode,
+        template: raw.template.map_or_else(|| "default".to_owned(), |name| name.value),
+        rate_limits: raw.rate_limits,
+        mention: raw.mention.unwrap_or_else(RawMention::none).rule(),
+        send_resolved: raw.send_resolved,
+        fallback: raw.fallback.map(|name| Arc::from(name.value)),
+        fallback_after: raw.fallback_after,
+        http: raw.http.unwrap_or_else(|| global.http.clone()),
+    })
+}
+
+fn policy(raw: RawPolicy) -> Policy {
+    Policy {
+        name: raw.name.value,
+        matchers: raw.matchers,
+        notify: match raw.notify {
+            RawNotify::To { bots, groups } => Notify::To { bots: plain(bots), contact_groups: plain(groups) },
+            // An unread one never gets here: it is a mistake.
+            RawNotify::None | RawNotify::Unread => Notify::None,
+        },
+        mention: raw.mention.map(RawMention::rule),
+        group_by: raw.group_by,
+        template: raw.template.map(|name| name.value),
+        active_time_intervals: plain(raw.intervals),
+        go_on: raw.go_on,
+    }
+}
+
+fn plain(names: Vec<At<String>>) -> Vec<String> {
+    names.into_iter().map(|name| name.value).collect()
+}
