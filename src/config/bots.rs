@@ -15,7 +15,7 @@ use super::fields::Fields;
 use super::files::Files;
 use super::global::{RawGlobal, unknown_level};
 use super::http;
-use super::node::Node;
+use super::node::{Data, Node};
 use super::report::{At, Pos, Report, quoted};
 use super::values::is_name;
 
@@ -104,20 +104,13 @@ fn bot(node: &Node, global: &RawGlobal, files: &mut Files, report: &mut Report) 
     let fields = Fields::open(node, "a bot", KEYS, report)?;
     let name = name(&fields, "a bot", report);
     let kind = kind(&fields, report);
-    let robots = robots(&fields, kind, files, report);
+    let vendor =
+        Vendor { kind, allow_http: fields.flag("allow_http", false, report), keywords: fields.has("keywords") };
+    let robots = robots(&fields, vendor, files, report);
     let lang = global.language.or_else(|| {
         kind.zip(robots.first()).map(|(kind, robot)| channel::default_lang(kind, robot.value.url.expose()))
     });
     let keywords = keywords(&fields, report);
-    if kind == Some(BotKind::DingTalk)
-        && !fields.has("keywords")
-        && !robots.is_empty()
-        && let Some(robot) = robots.iter().find(|robot| robot.value.secret.is_none())
-    {
-        let what = "this DingTalk robot has neither `secret` nor `keywords`";
-        let hint = "DingTalk demands keywords, a signature or an IP list; give what its settings show, unless it has an IP list";
-        report.warning(robot.pos, what, hint);
-    }
     if fields.has("fallback_after") {
         let what =
             "`fallback_after` has no effect yet: in this version a fallback takes over only when a bot is removed";
@@ -154,7 +147,6 @@ pub(super) fn name(fields: &Fields<'_>, what: &str, report: &mut Report) -> Opti
         let hint =
             "letters, digits, `.`, `_` and `-`, a letter or digit first, at most 100: it is part of URLs and metrics";
         report.mistake(name.pos, format!("{} can not be the name of {what}", quoted(&name.value)), hint);
-        return None;
     }
     Some(name)
 }
@@ -164,19 +156,33 @@ fn kind(fields: &Fields<'_>, report: &mut Report) -> Option<BotKind> {
         report.mistake(fields.pos, "a bot needs a `type`", "one of dingtalk, wecom, feishu");
         return None;
     }
-    let found = fields.word("type", KINDS, report);
-    found.map(|kind| kind.value)
+    if let Some(node) =
+        fields.node("type").filter(|node| matches!(&node.data, Data::Scalar { text, .. } if text == "lark"))
+    {
+        node.show();
+        report.mistake(node.pos, "`type` can not be `lark`", "Lark is feishu on its own host: write `type: feishu`");
+        return Some(BotKind::Feishu);
+    }
+    fields.word("type", KINDS, report).map(|kind| kind.value)
 }
 
-fn robots(fields: &Fields<'_>, kind: Option<BotKind>, files: &mut Files, report: &mut Report) -> Vec<At<RobotConfig>> {
-    let allow_http = fields.flag("allow_http", false, report);
-    let single: Vec<&str> = ROBOT_KEYS.iter().copied().filter(|key| fields.has(key)).collect();
+/// What of a bot matters to its robots.
+#[derive(Clone, Copy)]
+struct Vendor {
+    kind: Option<BotKind>,
+    allow_http: bool,
+    keywords: bool,
+}
+
+fn robots(fields: &Fields<'_>, vendor: Vendor, files: &mut Files, report: &mut Report) -> Vec<At<RobotConfig>> {
     if !fields.has("robots") {
-        return robot(fields, kind, allow_http, files, report).into_iter().collect();
+        return robot(fields, vendor, files, report).into_iter().collect();
     }
-    if let Some(key) = single.first() {
-        // Still read, so that what it holds is hidden and checked.
-        let _ = robot(fields, kind, allow_http, files, report);
+    if let Some(key) = ROBOT_KEYS.iter().find(|key| fields.has(key)) {
+        // What it holds must be hidden all the same.
+        for key in ["url", "secret"] {
+            secret_or_file(fields, key, files, report);
+        }
         let what = format!("a bot has either `robots` or `{key}`, not both");
         report.mistake(fields.key_pos(key), what, "each item of `robots` has its own url and secret");
     }
@@ -188,7 +194,7 @@ fn robots(fields: &Fields<'_>, kind: Option<BotKind>, files: &mut Files, report:
     let mut seen: HashMap<String, Pos> = HashMap::new();
     for node in nodes.iter().take(MAX_ROBOTS) {
         let Some(fields) = Fields::open(node, "a robot", ROBOT_KEYS, report) else { continue };
-        let Some(robot) = robot(&fields, kind, allow_http, files, report) else { continue };
+        let Some(robot) = robot(&fields, vendor, files, report) else { continue };
         if let Some(before) = seen.insert(robot.value.url.expose().to_owned(), robot.pos) {
             let what = format!("the robot of line {} again: a pool needs different robots", before.line);
             report.mistake(robot.pos, what, "add another robot to the chat and use its URL");
@@ -199,23 +205,8 @@ fn robots(fields: &Fields<'_>, kind: Option<BotKind>, files: &mut Files, report:
 }
 
 /// The robot described by `url` or `url_file`, and `secret` or `secret_file`. Its place is the URL's.
-fn robot(
-    fields: &Fields<'_>,
-    kind: Option<BotKind>,
-    allow_http: bool,
-    files: &mut Files,
-    report: &mut Report,
-) -> Option<At<RobotConfig>> {
-    let secret = secret_or_file(fields, "secret", files, report);
-    if let Some(secret) = secret.as_ref().filter(|secret| secret.value.contains(char::is_control)) {
-        report.mistake(secret.pos, "the secret holds line breaks", "copy it again from the robot's settings");
-    }
-    if let Some(key) = ["secret", "secret_file"].into_iter().find(|key| fields.has(key))
-        && kind == Some(BotKind::WeCom)
-    {
-        let what = format!("a WeCom robot has no signature: `{key}` means nothing there");
-        report.mistake(fields.key_pos(key), what, "remove it; the key in the URL is its only secret");
-    }
+fn robot(fields: &Fields<'_>, vendor: Vendor, files: &mut Files, report: &mut Report) -> Option<At<RobotConfig>> {
+    let secret = signing_secret(fields, vendor, files, report);
     if !fields.has("url") && !fields.has("url_file") {
         report.mistake(
             fields.pos,
@@ -226,19 +217,38 @@ fn robot(
     }
     let url = secret_or_file(fields, "url", files, report)?;
     hide_parts(&url.value, report);
-    if let Some(kind) = kind
-        && let Err(what) = channel::check_url(kind, &url.value)
-    {
+    if let Some(Err(what)) = vendor.kind.map(|kind| channel::check_url(kind, &url.value)) {
         report.mistake(url.pos, what, "copy it again from the robot's settings");
         return None;
     }
-    if !allow_http && is_plain_http_abroad(&url.value) {
+    if !vendor.allow_http && is_plain_http_abroad(&url.value) {
         let what = "the URL is http:// to another machine: its token could be read on the way";
         report.mistake(url.pos, what, "use https://, or say `allow_http: true` for this bot");
         return None;
     }
-    let secret = secret.map(|secret| Secret::new(secret.value));
     Some(At { value: RobotConfig { url: Secret::new(url.value), secret }, pos: url.pos })
+}
+
+fn signing_secret(fields: &Fields<'_>, vendor: Vendor, files: &mut Files, report: &mut Report) -> Option<Secret> {
+    let secret = secret_or_file(fields, "secret", files, report);
+    let key = ["secret", "secret_file"].into_iter().find(|key| fields.has(key));
+    match (vendor.kind, key) {
+        (Some(BotKind::WeCom), Some(key)) => {
+            let what = format!("a WeCom robot has no signature: `{key}` means nothing there");
+            report.mistake(fields.key_pos(key), what, "remove it; the key in the URL is its only secret");
+        }
+        (Some(BotKind::DingTalk), None) if !vendor.keywords => {
+            let what = "this DingTalk robot has neither `secret` nor `keywords`";
+            let hint = "DingTalk demands keywords, a signature or an IP list; unless it is a list, give what its settings show";
+            report.warning(fields.pos, what, hint);
+        }
+        _ => {}
+    }
+    let secret = secret?;
+    if secret.value.contains(char::is_control) {
+        report.mistake(secret.pos, "the secret holds line breaks", "copy it again from the robot's settings");
+    }
+    Some(Secret::new(secret.value))
 }
 
 /// The parts of a webhook URL that are its secret must not be seen alone either.
@@ -313,10 +323,18 @@ fn keywords(fields: &Fields<'_>, report: &mut Report) -> Vec<String> {
     found.into_iter().map(|keyword| keyword.value).collect()
 }
 
+/// What the vendors allow one robot; documented by each of them.
+fn vendor_limits(kind: BotKind) -> Vec<RateLimit> {
+    let limit = |messages, seconds| RateLimit { messages, per: Duration::from_secs(seconds) };
+    match kind {
+        BotKind::DingTalk | BotKind::WeCom => vec![limit(20, 60)],
+        BotKind::Feishu => vec![limit(5, 1), limit(100, 60)],
+    }
+}
+
 fn rate_limits(fields: &Fields<'_>, kind: Option<BotKind>, report: &mut Report) -> Vec<RateLimit> {
     if fields.node("rate_limits").is_none() {
-        let defaults = kind.map(channel::default_rate_limits).unwrap_or_default();
-        return defaults.iter().map(|(messages, per)| RateLimit { messages: *messages, per: *per }).collect();
+        return kind.map(vendor_limits).unwrap_or_default();
     }
     let nodes = fields.list("rate_limits", report);
     if nodes.is_empty() || nodes.len() > 4 {

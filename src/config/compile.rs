@@ -13,7 +13,7 @@ use super::report::At;
 use super::{Config, Global, Raw, Watched};
 
 pub(super) fn compile(raw: Raw, hash: String, watched: Watched) -> Config {
-    let Raw { global, templates, bots, contacts, groups, policies, default_policy, intervals } = raw;
+    let Raw { global, templates, bots, contacts, groups, policies, default_policy, intervals, .. } = raw;
     let routing = routing::Config {
         policies: policies.into_iter().map(policy).collect(),
         default_policy: default_policy.map(policy),

@@ -24,7 +24,7 @@ struct Names<'r> {
 /// Notes every mistake that needs more than one part of the config to be seen.
 pub(super) fn check(raw: &Raw, report: &mut Report) {
     let names = Names {
-        bots: raw.bots.iter().map(|bot| (bot.label(), bot)).collect(),
+        bots: raw.bots.iter().filter(|bot| bot.name.is_some()).map(|bot| (bot.label(), bot)).collect(),
         groups: raw.groups.iter().map(|group| (group.name.value.as_str(), group)).collect(),
         contacts: raw.contacts.iter().map(|contact| (contact.name.value.as_str(), contact)).collect(),
         intervals: raw.intervals.iter().map(|interval| interval.name.value.as_str()).collect(),
@@ -107,7 +107,7 @@ impl<'r> Names<'r> {
 
 /// A few of the names in order, for hints.
 fn some<'r>(intro: &str, names: impl Iterator<Item = &'r &'r str>) -> String {
-    let mut names: Vec<&str> = names.copied().filter(|name| !name.is_empty()).collect();
+    let mut names: Vec<&str> = names.copied().collect();
     names.sort_unstable();
     match names.len() {
         0 => String::new(),
@@ -301,7 +301,7 @@ fn reachability(raw: &Raw, report: &mut Report) {
         );
         report.warning(next.pos, what, "give that one matchers, say `continue: true` there, or put it last");
     }
-    if raw.default_policy.is_none() && !raw.policies.iter().any(|policy| catches_all(&policy)) {
+    if !raw.has_default_policy && !raw.policies.iter().any(|policy| catches_all(&policy)) {
         let what = "alerts that no policy matches are answered 404: there is no `default_policy`";
         let pos = raw.policies.last().map_or_else(super::Pos::default, |policy| policy.pos);
         report.warning(pos, what, format!("add `{DEFAULT_NAME}_policy: {{notify: {{bots: [...]}}}}`"));

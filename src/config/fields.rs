@@ -94,8 +94,8 @@ impl<'n> Fields<'n> {
         match found.value.replace('_', "").parse::<u64>() {
             Ok(value) if bounds.contains(&value) => Some(At { value, pos: found.pos }),
             _ => {
-                let what = format!("`{key}` must be a whole number, not {}", quoted(&found.value));
-                report.mistake(found.pos, what, format!("from {} to {}", bounds.start(), bounds.end()));
+                let hint = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+                report.mistake(found.pos, format!("`{key}` can not be {}", quoted(&found.value)), hint);
                 None
             }
         }
@@ -164,6 +164,9 @@ impl<'n> Fields<'n> {
     /// A list of single values that are not secrets.
     pub(super) fn texts(&self, key: &str, report: &mut Report) -> Vec<At<String>> {
         let what = format!("an item of `{key}`");
+        if let Some(node) = self.node(key) {
+            node.show();
+        }
         self.list(key, report).iter().filter_map(|item| text(item, &what, report)).collect()
     }
 }

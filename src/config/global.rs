@@ -196,7 +196,8 @@ fn severity(node: &Node, severities: &mut Severities, report: &mut Report) {
     let unknown = fields.text("unknown", report);
     if let Some(node) = fields.node("levels") {
         let before = severities.name(severities.unknown).to_owned();
-        severities.levels = levels(node, report);
+        let Some(levels) = levels(node, report) else { return };
+        severities.levels = levels;
         match severities.find(&before) {
             Some(rank) => severities.unknown = rank,
             None if unknown.is_none() => {
@@ -222,11 +223,11 @@ pub(super) fn unknown_level(name: &At<String>, severities: &Severities, report: 
     report.mistake(name.pos, format!("there is no severity level {}", quoted(&name.value)), hint);
 }
 
-fn levels(node: &Node, report: &mut Report) -> Vec<(String, Vec<String>)> {
+fn levels(node: &Node, report: &mut Report) -> Option<Vec<(String, Vec<String>)>> {
     let Data::Map(entries) = &node.data else {
         let what = format!("`levels` must be a map, not {}", node.noun());
         report.mistake(node.pos, what, "like {critical: [page, p0], warning: [warn], info: []}, most urgent first");
-        return Vec::new();
+        return None;
     };
     if entries.is_empty() || entries.len() > MAX_LEVELS {
         report.mistake(node.pos, format!("there must be 1 to {MAX_LEVELS} levels"), "");
@@ -261,5 +262,5 @@ fn levels(node: &Node, report: &mut Report) -> Vec<(String, Vec<String>)> {
         }
         levels.push((entry.key.clone(), aliases));
     }
-    levels
+    Some(levels)
 }

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use crate::routing::{RawTimeInterval, TimeInterval};
 
 use super::fields::Fields;
-use super::node::{Data, Node};
+use super::node::Node;
 use super::report::{At, Pos, Report};
 
 pub(super) const KEYS: &[&str] = &["times", "weekdays", "days_of_month", "months", "years", "location"];
@@ -39,63 +39,62 @@ fn named(node: &Node, zone: &TimeZone, report: &mut Report) -> Option<RawInterva
 }
 
 fn one(node: &Node, zone: &TimeZone, report: &mut Report) -> Option<TimeInterval> {
+    type List = fn(&mut RawTimeInterval) -> &mut Vec<String>;
+    let lists: [(&str, List); 4] = [
+        ("weekdays", |raw| &mut raw.weekdays),
+        ("days_of_month", |raw| &mut raw.days_of_month),
+        ("months", |raw| &mut raw.months),
+        ("years", |raw| &mut raw.years),
+    ];
     let fields = Fields::open(node, "an item of a time interval", KEYS, report)?;
-    let mut texts = |key| fields.texts(key, report).into_iter().map(|text| text.value).collect::<Vec<_>>();
-    let (weekdays, days_of_month) = (texts("weekdays"), texts("days_of_month"));
-    let (months, years) = (texts("months"), texts("years"));
-    let times = times(&fields, report);
-    let location = fields.text("location", report).map(|location| location.value);
-    let raw = RawTimeInterval { times: times?, weekdays, days_of_month, months, years, location };
-    match TimeInterval::build(raw, zone) {
-        Ok(interval) => Some(interval),
-        Err(error) => {
-            report.mistake(place(&fields, &error.field), error.message, "");
-            None
+    let mut raw = RawTimeInterval::default();
+    // Each value is tried alone first, so that every mistake has its place.
+    let mut whole = true;
+    let mut alone = |single: &RawTimeInterval, pos: Pos, report: &mut Report| {
+        whole &= build(single, zone, pos, report).is_some();
+    };
+    for (start, end, pos) in times(&fields, report) {
+        let single = RawTimeInterval { times: vec![(start, end)], ..RawTimeInterval::default() };
+        alone(&single, pos, report);
+        raw.times.extend(single.times);
+    }
+    for (key, list) in lists {
+        for text in fields.texts(key, report) {
+            let mut single = RawTimeInterval::default();
+            list(&mut single).push(text.value.clone());
+            alone(&single, text.pos, report);
+            list(&mut raw).push(text.value);
         }
     }
+    if let Some(location) = fields.text("location", report) {
+        raw.location = Some(location.value);
+        let single = RawTimeInterval { location: raw.location.clone(), ..RawTimeInterval::default() };
+        alone(&single, location.pos, report);
+    }
+    if whole { build(&raw, zone, fields.pos, report) } else { None }
 }
 
-fn times(fields: &Fields<'_>, report: &mut Report) -> Option<Vec<(String, String)>> {
+fn build(raw: &RawTimeInterval, zone: &TimeZone, pos: Pos, report: &mut Report) -> Option<TimeInterval> {
+    TimeInterval::build(raw, zone)
+        .map_err(|error| report.mistake(pos, format!("`{}`: {}", error.field, error.message), ""))
+        .ok()
+}
+
+/// Each readable range with its place.
+fn times(fields: &Fields<'_>, report: &mut Report) -> Vec<(String, String, Pos)> {
     let keys = ["start_time", "end_time"];
-    let mut whole = true;
     let mut times = Vec::new();
     for node in fields.list("times", report) {
-        let Some(range) = Fields::open(node, "a range of times", &keys, report) else {
-            whole = false;
-            continue;
-        };
+        let Some(range) = Fields::open(node, "a range of times", &keys, report) else { continue };
         for key in keys {
             if !range.has(key) {
-                report.mistake(
-                    range.pos,
-                    format!("a range of times needs `{key}`"),
-                    "like '09:00'; a day ends at '24:00'",
-                );
+                let hint = "like '09:00'; a day ends at '24:00'";
+                report.mistake(range.pos, format!("a range of times needs `{key}`"), hint);
             }
         }
-        match range.text("start_time", report).zip(range.text("end_time", report)) {
-            Some((start, end)) => times.push((start.value, end.value)),
-            None => whole = false,
+        if let Some((start, end)) = range.text("start_time", report).zip(range.text("end_time", report)) {
+            times.push((start.value, end.value, range.pos));
         }
     }
-    whole.then_some(times)
-}
-
-/// The place of `weekdays[1]`, `times[0].end_time` or `location`; of the whole item when it is unknown.
-fn place(fields: &Fields<'_>, field: &str) -> Pos {
-    let (key, rest) = field.split_once('[').unwrap_or((field, ""));
-    let Some(node) = fields.node(key) else { return fields.pos };
-    let Some((index, rest)) = rest.split_once(']') else { return node.pos };
-    let item = match (&node.data, index.parse::<usize>()) {
-        (Data::Seq(items), Ok(index)) => items.get(index),
-        _ => None,
-    };
-    let Some(item) = item else { return node.pos };
-    match &item.data {
-        Data::Map(entries) => {
-            let key = rest.trim_start_matches('.');
-            entries.iter().find(|entry| entry.key == key).map_or(item.pos, |entry| entry.value.pos)
-        }
-        _ => item.pos,
-    }
+    times
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Span, Tag};
+use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Span, Tag};
 
 use super::node::{Data, Entry, Node};
 use super::report::{Pos, Report, quoted, quoted_key};
@@ -36,8 +36,7 @@ pub(super) fn tree(report: &mut Report) -> Option<Tree> {
         match event {
             Ok((event, span)) => builder.take(event, &span)?,
             Err(error) => {
-                let mark = error.marker();
-                let pos = Pos { line: mark.line(), column: mark.col() + 1 };
+                let pos = place(*error.marker());
                 report.mistake(pos, format!("this is not YAML: {}", error.info()), syntax_hint(&text, pos));
                 return None;
             }
@@ -51,15 +50,19 @@ pub(super) fn tree(report: &mut Report) -> Option<Tree> {
     Some(Tree { root, comments: comments(&text, scalars) })
 }
 
+fn place(mark: Marker) -> Pos {
+    Pos { line: mark.line(), column: mark.col() + 1 }
+}
+
 fn syntax_hint(text: &str, pos: Pos) -> &'static str {
     let line = text.lines().nth(pos.line.saturating_sub(1)).unwrap_or_default();
-    let indent = line.len() - line.trim_start().len();
-    if line[..indent].contains('\t') {
+    let here: Vec<char> = line.chars().skip(pos.column.saturating_sub(1)).take(1).collect();
+    if line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t') {
         "YAML is indented with spaces, not with tabs"
-    } else if line.contains(['{', '%', '@', '`']) {
-        "put quotes around values with special characters, and a space after each colon"
+    } else if matches!(here[..], ['*' | '&' | '!' | '%' | '@' | '`']) {
+        "a value that begins with a special character needs quotes"
     } else {
-        "look at the indentation, the quotes and the space after each colon, here and in the line above"
+        "look at indentation, quotes, brackets and the space after each colon, here and in the lines above"
     }
 }
 
@@ -125,25 +128,25 @@ impl<'r> Builder<'r> {
 
     /// Takes one event; `None` when it makes no sense to go on.
     fn take(&mut self, event: Event<'_>, span: &Span) -> Option<()> {
-        let pos = Pos { line: span.start.line(), column: span.start.col() + 1 };
+        let pos = place(span.start);
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
                 self.report.mistake(pos, "a second document begins here", "a config is one document: remove the `---`");
                 None
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let plain = matches!(style, ScalarStyle::Plain) && !self.tag(pos, tag.as_deref());
+                let plain = !self.tag(span, tag.as_deref()) && matches!(style, ScalarStyle::Plain);
                 let bytes = span.byte_range().unwrap_or_default();
                 self.scalars.push(bytes.clone());
                 let node = Rc::new(Node::new(pos, bytes, Data::Scalar { text: text.into_owned(), plain }));
                 self.add(anchor, Weighed { node, nodes: 1, depth: 1 })
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.tag(pos, tag.as_deref());
+                self.tag(span, tag.as_deref());
                 self.open(pos, anchor, Open::Seq(Vec::new()))
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.tag(pos, tag.as_deref());
+                self.tag(span, tag.as_deref());
                 self.open(pos, anchor, Open::Map { entries: Vec::new(), merged: Vec::new(), key: None })
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
@@ -159,12 +162,13 @@ impl<'r> Builder<'r> {
     }
 
     /// Notes a tag that is none of YAML's own; says whether the tag makes a text of a scalar.
-    fn tag(&mut self, pos: Pos, tag: Option<&Tag>) -> bool {
+    fn tag(&mut self, span: &Span, tag: Option<&Tag>) -> bool {
         let Some(tag) = tag else { return false };
         match tag.core_suffix() {
             Some("str") => true,
             Some("int" | "float" | "bool" | "null" | "map" | "seq") => false,
             _ => {
+                let pos = place(span.tag_start().unwrap_or(span.start));
                 let what = format!("the tag {} is not understood", quoted(&tag.original()));
                 self.report.mistake(pos, what, "remove it; secrets come from `url_file` and `secret_file`");
                 false

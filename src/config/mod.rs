@@ -1,9 +1,9 @@
 //! The config file: from YAML to what the rooms need, with every mistake at once and its place.
 //!
-//! A file is read in four steps, and each goes on after a mistake: [`load`](self::load()) makes a tree of the YAML, `fields` and the
-//! readers on top of it make raw values that remember their places, `crossref` follows names from one to the other,
-//! and only a file without mistakes becomes a [`Config`]. Values are hidden in every mistake's line unless a reader
-//! took them for harmless.
+//! A file is read in four steps, and each goes on after a mistake: `load` makes a tree of the YAML, the readers make
+//! raw values that remember their places, `crossref` follows names from one part to the other, and only a file without
+//! mistakes becomes a [`Config`] in `compile`. A value is hidden in every mistake's line unless a reader took it for
+//! harmless.
 
 mod bots;
 mod compile;
@@ -176,6 +176,8 @@ struct Raw {
     groups: Vec<people::RawGroup>,
     policies: Vec<policies::RawPolicy>,
     default_policy: Option<policies::RawPolicy>,
+    /// Whether the file has one, readable or not.
+    has_default_policy: bool,
     intervals: Vec<intervals::RawInterval>,
 }
 
@@ -212,6 +214,7 @@ fn raw(root: &node::Node, files: &mut Files, report: &mut Report) -> Option<Raw>
         groups: people::groups(&top, report),
         policies: policies::read(&top, severities, report),
         default_policy: policies::default_policy(&top, severities, report),
+        has_default_policy: top.node("default_policy").is_some(),
         intervals: intervals::read(&top, &global.timezone, report),
         global,
     };

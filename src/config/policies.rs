@@ -100,8 +100,8 @@ fn notify(fields: &Fields<'_>, report: &mut Report) -> RawNotify {
         return RawNotify::Unread;
     };
     if let Data::Scalar { text, .. } = &node.data {
+        node.show();
         if text == "none" {
-            node.show();
             return RawNotify::None;
         }
         report.mistake(node.pos, "`notify` must be a map or the word none", NOTIFY_HINT);
@@ -121,22 +121,21 @@ fn notify(fields: &Fields<'_>, report: &mut Report) -> RawNotify {
 /// Whether the file gives any matcher, and those that could be read.
 fn matchers(fields: &Fields<'_>, report: &mut Report) -> (bool, Vec<Matcher>) {
     let mut matchers = Vec::new();
+    if let Some(node) = fields.node("matchers") {
+        node.show();
+    }
     let empty = |node: &Rc<Node>| matches!(&node.data, Data::Seq(items) if items.is_empty());
     let given = fields.node("matchers").is_some_and(|node| !empty(node));
     if fields.has("matchers") && !given {
         report.warning(fields.key_pos("matchers"), "`matchers` is empty: this policy takes every alert", "");
     }
     for node in fields.list("matchers", report) {
-        let Some(found) = text(node, "a matcher", report) else {
-            if matches!(node.data, Data::Map(_)) {
-                report.mistake(
-                    node.pos,
-                    "a matcher with spaces or colons needs quotes",
-                    "like - 'severity=\"critical\"'",
-                );
-            }
+        if matches!(node.data, Data::Map(_)) {
+            let hint = "with quotes around it, like 'severity=\"critical\"'";
+            report.mistake(node.pos, "a matcher must be a single value, not a map", hint);
             continue;
-        };
+        }
+        let Some(found) = text(node, "a matcher", report) else { continue };
         match Matcher::parse(&found.value) {
             Ok(matcher) => matchers.push(matcher),
             Err(error) => {

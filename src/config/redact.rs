@@ -84,6 +84,18 @@ pub(super) fn looks_secret(text: &str) -> bool {
     SECRET.as_ref().is_none_or(|secret| secret.is_match(text))
 }
 
+/// Whether it is a URL without anything secret in it, like a webhook URL whose token was forgotten: hints name such
+/// URLs and must stay readable.
+pub(super) fn is_public_url(text: &str) -> bool {
+    let Ok(url) = url::Url::parse(text) else { return false };
+    let short = |mut segments: std::str::Split<'_, char>| segments.all(|segment| segment.len() < 16);
+    url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.path_segments().is_some_and(short)
+}
+
 /// Whether what stands where a key belongs may be a secret that lost its key. People mistype keys, but those stay
 /// short or consist of letters.
 pub(super) fn is_odd_key(key: &str) -> bool {

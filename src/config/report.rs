@@ -110,7 +110,7 @@ impl Report {
 
     /// From now on this text can not appear in any mistake.
     pub(super) fn hide(&mut self, secret: &str) {
-        if secret.len() >= redact::MIN_SECRET {
+        if secret.len() >= redact::MIN_SECRET && !redact::is_public_url(secret) {
             self.secrets.push(secret.to_owned());
         }
     }
@@ -139,7 +139,9 @@ impl Report {
             .map(|candidate| (strsim::damerau_levenshtein(&wanted, &candidate.to_lowercase()), candidate))
             .min_by_key(|(distance, _)| *distance);
         match best {
-            Some((distance, candidate)) if distance <= most => format!("did you mean `{candidate}`?"),
+            Some((distance, candidate)) if distance <= most && distance < length => {
+                format!("did you mean `{candidate}`?")
+            }
             _ => otherwise(),
         }
     }

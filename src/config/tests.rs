@@ -36,20 +36,18 @@ fn check(path: &Path) -> Result<Loaded, Vec<Mistake>> {
 fn expect(path: &Path, got: &str) {
     let got = got.replace(&format!("{}/", path.parent().unwrap().display()), "");
     let expected = path.with_extension("txt");
-    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+    let matches = || {
+        let wanted = fs::read_to_string(&expected).unwrap_or_default();
+        let same = |(got, wanted): (&str, &str)| match wanted.split_once("<any>") {
+            Some((start, _)) => got.starts_with(start),
+            None => got == wanted,
+        };
+        wanted.lines().count() == got.lines().count() && got.lines().zip(wanted.lines()).all(same)
+    };
+    if std::env::var_os("UPDATE_EXPECTED").is_some() && !matches() {
         fs::write(&expected, &got).unwrap();
     }
-    let wanted = fs::read_to_string(&expected).unwrap_or_default();
-    let same = |(got, wanted): (&str, &str)| match wanted.split_once("<any>") {
-        Some((start, _)) => got.starts_with(start),
-        None => got == wanted,
-    };
-    let lines = got.lines().count() == wanted.lines().count();
-    assert!(
-        lines && got.lines().zip(wanted.lines()).all(same),
-        "{}\n--- got\n{got}\n--- wanted\n{wanted}",
-        path.display()
-    );
+    assert!(matches(), "{} expects another report than\n{got}", path.display());
 }
 
 #[test]
@@ -117,10 +115,8 @@ fn the_full_example_shows_every_key() {
         &["contact_groups", "start_time", "end_time"],
     ] {
         for key in keys {
-            assert!(
-                text.contains(&format!("{key}:")) || text.contains(&format!("`{key}`")) || text.contains(key),
-                "{key}"
-            );
+            let shown = text.contains(&format!("{key}:")) || text.contains(&format!("`{key}`"));
+            assert!(shown, "{key}");
         }
     }
 }
