@@ -11,7 +11,7 @@ use std::rc::Rc;
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Span, Tag};
 
 use super::node::{Data, Entry, Node};
-use super::report::{Pos, Report, quoted, quoted_key};
+use super::report::{Pos, Report, quoted_key};
 
 /// The largest file, in bytes.
 pub(super) const MAX_BYTES: u64 = 4 << 20;
@@ -23,8 +23,8 @@ const MAX_DEPTH: usize = 32;
 /// A file that is YAML.
 pub(super) struct Tree {
     pub(super) root: Rc<Node>,
-    /// Where the comments are, in bytes of the text.
-    pub(super) comments: Vec<Range<usize>>,
+    /// Bytes of the text that are neither values nor structure, and what to show in their place.
+    pub(super) extras: Vec<(Range<usize>, char)>,
 }
 
 /// Reads the report's text. Duplicate keys and the like are noted and reading goes on; `None` when it is no YAML.
@@ -47,7 +47,7 @@ pub(super) fn tree(report: &mut Report) -> Option<Tree> {
         report.mistake(Pos::default(), "the file is empty", "examples/minimal.yml is a start");
         return None;
     };
-    Some(Tree { root, comments: comments(&text, scalars) })
+    Some(Tree { root, extras: extras(&text, scalars) })
 }
 
 fn place(mark: Marker) -> Pos {
@@ -66,18 +66,21 @@ fn syntax_hint(text: &str, pos: Pos) -> &'static str {
     }
 }
 
-/// Comments are what stands behind a `#` outside of every scalar.
-fn comments(text: &str, mut scalars: Vec<Range<usize>>) -> Vec<Range<usize>> {
+/// Outside of every scalar a `#` begins a comment, and `&`, `*` and `!` begin an anchor, an alias or a tag: or a secret
+/// that lacks its quotes.
+fn extras(text: &str, mut scalars: Vec<Range<usize>>) -> Vec<(Range<usize>, char)> {
     scalars.sort_by_key(|span| span.start);
     let mut found = Vec::new();
     let mut at = 0;
     for span in scalars.into_iter().chain(std::iter::once(text.len()..text.len())) {
         let gap = text.get(at..span.start).unwrap_or_default();
         let mut from = 0;
-        while let Some(hash) = gap.get(from..).and_then(|rest| rest.find('#')) {
-            let start = from + hash;
-            let end = gap[start..].find('\n').map_or(gap.len(), |length| start + length);
-            found.push(at + start..at + end);
+        while let Some(start) = gap.get(from..).and_then(|rest| rest.find(['#', '&', '*', '!'])) {
+            let start = from + start;
+            let comment = gap[start..].starts_with('#');
+            let ends = |c: char| if comment { c == '\n' } else { c.is_whitespace() || "[]{},".contains(c) };
+            let end = gap[start..].find(ends).map_or(gap.len(), |length| start + length);
+            found.push((at + start..at + end, if comment { ' ' } else { '*' }));
             from = end;
         }
         at = at.max(span.end);
@@ -169,7 +172,7 @@ impl<'r> Builder<'r> {
             Some("int" | "float" | "bool" | "null" | "map" | "seq") => false,
             _ => {
                 let pos = place(span.tag_start().unwrap_or(span.start));
-                let what = format!("the tag {} is not understood", quoted(&tag.original()));
+                let what = format!("the tag {} is not understood", quoted_key(&tag.original()));
                 self.report.mistake(pos, what, "remove it; secrets come from `url_file` and `secret_file`");
                 false
             }

@@ -193,7 +193,7 @@ fn read(name: &str, text: &str, mut files: Files) -> (Watched, Result<Loaded, Ve
     }
     let (watched, hash) = files.finish();
     let refused = report.has_errors();
-    let mistakes = report.finish(Some(&redact::shown_text(text, &tree.root, &tree.comments)));
+    let mistakes = report.finish(Some(&redact::shown_text(text, &tree.root, &tree.extras)));
     let outcome = match raw {
         Some(raw) if !refused => {
             Ok(Loaded { config: compile::compile(raw, hash, watched.clone()), warnings: mistakes })

@@ -103,15 +103,15 @@ pub(super) fn is_odd_key(key: &str) -> bool {
     (key.len() >= 12 && (!words || key.len() > 40)) || looks_secret(key)
 }
 
-/// The file's text with every value blanked out that no reader called harmless, and every comment.
-pub(super) fn shown_text(text: &str, root: &Node, comments: &[Range<usize>]) -> String {
+/// The file's text with every value blanked out that no reader called harmless, and with the `extras` replaced.
+pub(super) fn shown_text(text: &str, root: &Node, extras: &[(Range<usize>, char)]) -> String {
     let mut hidden: Vec<Range<usize>> = Vec::new();
     collect(root, &mut hidden);
     hidden.sort_by_key(|range| range.start);
     let mut shown = String::with_capacity(text.len());
     let mut at = 0;
     let mut parts: Vec<(Range<usize>, char)> = hidden.into_iter().map(|range| (range, '*')).collect();
-    parts.extend(comments.iter().cloned().map(|range| (range, ' ')));
+    parts.extend(extras.iter().cloned());
     parts.sort_by_key(|(range, _)| range.start);
     for (range, mask) in parts {
         let (start, end) = (range.start.max(at), range.end.min(text.len()));
@@ -155,7 +155,7 @@ pub(super) fn guess(line: &str) -> String {
         let (Some(whole), Some(name)) = (found.get(0), found.get(1)) else { break };
         let before = &line[at..whole.start()];
         shown.push_str(&if harmless { before.to_owned() } else { mask(before) });
-        shown.push_str(whole.as_str());
+        shown.push_str(&if is_odd_key(name.as_str()) { mask(whole.as_str()) } else { whole.as_str().to_owned() });
         at = whole.end();
         harmless = HARMLESS.contains(&name.as_str());
         if !harmless {

@@ -53,7 +53,7 @@ pub fn parse_web_str(name: &str, text: &str) -> Result<WebConfig, Vec<Mistake>> 
     let Some(tree) = load::tree(&mut report) else { return Err(report.finish(None)) };
     let users = users(&tree.root, &mut report);
     let refused = report.has_errors();
-    let mistakes = report.finish(Some(&redact::shown_text(text, &tree.root, &tree.comments)));
+    let mistakes = report.finish(Some(&redact::shown_text(text, &tree.root, &tree.extras)));
     if refused { Err(mistakes) } else { Ok(WebConfig { users, warnings: mistakes }) }
 }
 

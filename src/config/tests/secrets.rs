@@ -81,6 +81,9 @@ fn renaming_any_key_shows_no_secret() {
         assert_hidden(&config().replace(&format!("{key}: "), &format!("{key}: \"")), key);
         assert_hidden(&config().replace(&format!("{key}: "), &format!("{key}: {key}: ")), key);
         assert_hidden(&config().replace(&format!("{key}: "), &format!("{key}: !x ")), key);
+        for special in ["&", "!", "*", "%", "@", "`", "|", ">", "- ", "? ", "# "] {
+            assert_hidden(&config().replace(&format!("{key}: "), &format!("{key}: {special}")), special);
+        }
     }
 }
 
@@ -117,7 +120,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn damage_shows_no_secret(at in 0usize..1_800, cut in 0usize..5, put in "[-:,\\[\\]{}'\"#&*|> \\n\\ta]{0,2}") {
+    fn damage_shows_no_secret(at in 0usize..1_800, cut in 0usize..5, put in "[-:,\\[\\]{}'\"#&*!%|> \\n\\ta]{0,2}") {
         let text = config();
         let damaged: String = text.chars().take(at).chain(put.chars()).chain(text.chars().skip(at + cut)).collect();
         assert_hidden(&damaged, &damaged);
