@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod dispatch;
 pub mod http;
+pub mod ingest;
 pub mod model;
 pub mod pacing;
 pub mod render;

@@ -1,2 +1,432 @@
+//! Delivery: one queue per bot, one worker per bot and robot, and what becomes of every attempt.
+//!
+//! The dispatcher hears of every committed head through the store's [`Feed`], lets the waiting index merge it, and
+//! sends what is most urgent as soon as the robot may be sent to. Nothing important lives here alone: attempts,
+//! penalties and outcomes are stored before they take effect.
+
+mod bot;
+mod client;
 mod config;
-pub use config::*;
+mod ladder;
+mod letter;
+mod metrics;
+mod robot;
+mod view;
+mod worker;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use prometheus::Registry;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::bot::Bot;
+use self::robot::Robot;
+use self::worker::Worker;
+use crate::channel;
+use crate::clock::Clock;
+use crate::model::{Fingerprint, Head, MessageId, Severities};
+use crate::render::{LinkRewrite, Templates};
+use crate::routing::Router;
+use crate::store::{BotImage, Feed, Retention, Store, StoreError};
+use crate::waiting::{Options, Queue, Terms, Told};
+
+pub use client::client;
+pub use config::{BotConfig, HttpClientConfig, RateLimit, RobotConfig};
+pub use metrics::DispatchMetrics;
+pub use view::{BotView, RobotView};
+
+/// How often the store and the queues are tidied up.
+const TEND: Duration = Duration::from_secs(10);
+/// Superseded rows that are deleted at once outside an outcome.
+const GARBAGE: usize = 500;
+/// Told states are looked through for old ones this often, counted in rounds of [`TEND`].
+const FORGET_EVERY: u32 = 30;
+/// Finished attempts are of use to pacing for the longest window that a config allows, twice.
+const ATTEMPTS_KEPT: Duration = Duration::from_secs(2 * 86_400 + 3_600);
+
+/// Fills a buffer with random bytes that nobody can guess.
+pub type RandomBytes = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
+/// A random number in [0, 1), for jitter.
+pub type RandomFraction = Arc<dyn Fn() -> f64 + Send + Sync>;
+
+/// What dispatch needs of a config.
+pub struct Settings {
+    /// The bots by name.
+    pub bots: BTreeMap<Arc<str>, Arc<BotConfig>>,
+    /// Mentions and templates of policies.
+    pub router: Arc<Router>,
+    /// The compiled templates.
+    pub templates: Arc<Templates>,
+    /// Names of severity levels.
+    pub severities: Severities,
+    /// Link rewrites.
+    pub link_rewrites: Arc<[LinkRewrite]>,
+    /// Where people reach alarmbell, without a trailing slash; empty when nobody said.
+    pub external_url: String,
+    /// What the queues remember.
+    pub options: Options,
+    /// Bots that take over alerts of bots that are gone and named no fallback.
+    pub default_bots: Vec<Arc<str>>,
+}
+
+impl Settings {
+    fn list_url(&self, id: &MessageId) -> String {
+        if self.external_url.is_empty() { String::new() } else { format!("{}/m/{id}", self.external_url) }
+    }
+}
+
+/// What all workers share.
+pub(crate) struct Shared {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    settings: ArcSwap<Settings>,
+    metrics: DispatchMetrics,
+    random: RandomBytes,
+    fraction: RandomFraction,
+    bots: RwLock<HashMap<Arc<str>, Arc<Bot>>>,
+    robots: Mutex<HashMap<Arc<str>, Arc<Robot>>>,
+    dead_letters: Mutex<HashMap<Arc<str>, u64>>,
+}
+
+struct Running {
+    config: Arc<BotConfig>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// See the module's text.
+pub struct Dispatcher {
+    shared: Arc<Shared>,
+    running: tokio::sync::Mutex<HashMap<Arc<str>, Running>>,
+    retention: Duration,
+}
+
+/// What a dispatcher is made of.
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for message ids.
+    pub random: RandomBytes,
+    /// Randomness for jitter.
+    pub fraction: RandomFraction,
+    /// The first config.
+    pub settings: Settings,
+    /// How long the history is kept.
+    pub retention: Duration,
+}
+
+impl Shared {
+    fn bot(&self, name: &Arc<str>) -> Arc<Bot> {
+        if let Some(bot) = self.bots.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Arc::clone(bot);
+        }
+        let mut bots = self.bots.write().unwrap_or_else(PoisonError::into_inner);
+        let options = self.settings.load().options;
+        let new = || Bot::new(Arc::clone(name), Queue::new(options, Terms::default()));
+        Arc::clone(bots.entry(Arc::clone(name)).or_insert_with(new))
+    }
+
+    /// In name order.
+    fn all_bots(&self) -> Vec<Arc<Bot>> {
+        let bots = self.bots.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = bots.values().map(Arc::clone).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    fn robot(&self, id: &str) -> Arc<Robot> {
+        let mut robots = self.robots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(robot) = robots.get(id) {
+            return Arc::clone(robot);
+        }
+        let robot = Robot::new(id.into());
+        robots.insert(Arc::clone(&robot.id), Arc::clone(&robot));
+        robot
+    }
+
+    fn robots_of(&self, config: &BotConfig) -> Vec<Arc<Robot>> {
+        config.robots.iter().map(|robot| self.robot(&channel::robot_id(config.kind, robot.url.expose()))).collect()
+    }
+}
+
+impl Feed for Shared {
+    fn remember(&self, name: &Arc<str>, image: BotImage) {
+        let counters = image.counters;
+        let terms = Terms {
+            accepted: counters.accepted,
+            told_named: counters.told_named,
+            told_counted: counters.told_counted,
+            superseded: counters.superseded,
+            dead: counters.dead,
+        };
+        let mut queue = Queue::new(self.settings.load().options, terms);
+        for state in &image.told {
+            let told = Told {
+                status: state.status,
+                starts_ms: state.starts_ms,
+                ends_ms: state.ends_ms,
+                accepted_ms: state.accepted_ms,
+                told_ms: state.told_ms,
+            };
+            queue.remember(state.fingerprint, state.group, told);
+        }
+        let bot = Bot::new(Arc::clone(name), queue);
+        {
+            let mut desk = bot.desk();
+            desk.open = image.open.into();
+            desk.unannounced = image.unannounced_dead;
+        }
+        self.bots.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(name), bot);
+    }
+
+    fn committed(&self, heads: &[(Arc<str>, Head)]) {
+        let mut rest = heads;
+        while let Some((name, _)) = rest.first() {
+            let same = rest.iter().take_while(|(other, _)| other == name).count();
+            let (mine, others) = rest.split_at(same);
+            let bot = self.bot(name);
+            {
+                let mut queue = bot.queue();
+                for (_, head) in mine {
+                    queue.apply(*head);
+                }
+            }
+            bot.ring();
+            rest = others;
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Makes a dispatcher that sends nothing yet.
+    ///
+    /// # Errors
+    /// When its metrics can not be registered.
+    pub fn new(parts: Parts, metrics: DispatchMetrics, registry: &Registry) -> prometheus::Result<Self> {
+        let shared = Arc::new(Shared {
+            store: parts.store,
+            clock: parts.clock,
+            settings: ArcSwap::from_pointee(parts.settings),
+            metrics,
+            random: parts.random,
+            fraction: parts.fraction,
+            bots: RwLock::default(),
+            robots: Mutex::default(),
+            dead_letters: Mutex::default(),
+        });
+        registry.register(Box::new(metrics::QueueCollector::new(&shared)?))?;
+        Ok(Self { shared, running: tokio::sync::Mutex::default(), retention: parts.retention })
+    }
+
+    /// Who must hear of commits: give it to [`Store::replay`].
+    pub fn feed(&self) -> Arc<dyn Feed> {
+        Arc::clone(&self.shared) as Arc<dyn Feed>
+    }
+
+    /// Bots whose chats know, or will be told, that this alert fires: they must hear of its end too.
+    pub fn firing_bots(&self, fingerprint: Fingerprint) -> Vec<Arc<str>> {
+        let settings = self.shared.settings.load();
+        let bots = self.shared.bots.read().unwrap_or_else(PoisonError::into_inner);
+        let knows = bots.values().filter(|bot| settings.bots.contains_key(&bot.name));
+        knows.filter(|bot| bot.queue().fires(fingerprint)).map(|bot| Arc::clone(&bot.name)).collect()
+    }
+
+    /// Puts a config in force: workers of bots that changed are replaced, those of bots that are gone stop, and what
+    /// waits for them moves to others.
+    ///
+    /// # Errors
+    /// When the store does not answer; the config is in force all the same, and [`Dispatcher::tend`] catches up.
+    pub async fn apply(&self, settings: Settings) -> Result<(), StoreError> {
+        self.shared.settings.store(Arc::new(settings));
+        self.start().await
+    }
+
+    /// Starts what the present config asks for.
+    ///
+    /// # Errors
+    /// As [`Dispatcher::apply`].
+    pub async fn start(&self) -> Result<(), StoreError> {
+        let settings = self.shared.settings.load_full();
+        let mut running = self.running.lock().await;
+        let mut stopped = Vec::new();
+        running.retain(|name, run| {
+            let keep = settings.bots.get(name).is_some_and(|config| **config == *run.config);
+            if !keep {
+                run.stop.cancel();
+                run.tasks.close();
+                stopped.push(run.tasks.clone());
+            }
+            keep
+        });
+        for tasks in stopped {
+            tasks.wait().await;
+        }
+        for bot in self.shared.all_bots() {
+            bot.queue().set_options(settings.options);
+        }
+        self.lift().await?;
+        for (name, config) in &settings.bots {
+            self.shared.metrics.bot(name);
+            if !running.contains_key(name) {
+                running.insert(Arc::clone(name), self.spawn(config).await);
+            }
+        }
+        drop(running);
+        let fallbacks = settings.bots.values().map(|bot| (Arc::clone(&bot.name), bot.fallback.clone())).collect();
+        self.shared.store.remember_fallbacks(fallbacks).await?;
+        self.rehome_all().await
+    }
+
+    /// Pauses that wait for a person end when the config is read anew.
+    async fn lift(&self) -> Result<(), StoreError> {
+        let robots: Vec<_> =
+            self.shared.robots.lock().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
+        for robot in robots {
+            if let Some(state) = robot.lift() {
+                self.shared.store.set_robot(&robot.id, state).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn spawn(&self, config: &Arc<BotConfig>) -> Running {
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let bot = self.shared.bot(&config.name);
+        self.close_foreign(&bot, config).await;
+        match client(&config.http) {
+            Ok(client) => {
+                for (robot, robot_config) in self.shared.robots_of(config).into_iter().zip(&config.robots) {
+                    robot.prepare(&config.rate_limits);
+                    let worker = Worker {
+                        shared: Arc::clone(&self.shared),
+                        bot: Arc::clone(&bot),
+                        config: Arc::clone(config),
+                        robot_config: robot_config.clone(),
+                        robot,
+                        client: client.clone(),
+                        stop: stop.clone(),
+                    };
+                    tasks.spawn(worker.run());
+                }
+            }
+            // The config was checked; the alerts wait for a mended one.
+            Err(error) => tracing::error!(bot = %config.name, %error, "the bot's http_config can not be used"),
+        }
+        Running { config: Arc::clone(config), stop, tasks }
+    }
+
+    /// Gives up messages that were open at robots which the bot no longer has.
+    async fn close_foreign(&self, bot: &Bot, config: &BotConfig) {
+        let robots = self.shared.robots_of(config);
+        let foreign: Vec<_> = {
+            let mut desk = bot.desk();
+            let (mine, foreign): (Vec<_>, Vec<_>) =
+                desk.open.drain(..).partition(|open| robots.iter().any(|robot| *robot.id == *open.robot));
+            desk.open = mine.into();
+            foreign
+        };
+        for open in foreign {
+            if let Err(error) = worker::give_up(&self.shared, bot, &open).await {
+                tracing::warn!(bot = %bot.name, %error, "an old message can not be closed");
+            }
+        }
+    }
+
+    /// What waits for bots that are gone goes to their fallback, else to the default policy's bots, else it dies.
+    async fn rehome_all(&self) -> Result<(), StoreError> {
+        let settings = self.shared.settings.load_full();
+        for bot in self.shared.all_bots() {
+            if settings.bots.contains_key(&bot.name) || bot.queue().is_empty() {
+                continue;
+            }
+            let up_to = i64::try_from(bot.queue().terms().accepted).unwrap_or(i64::MAX);
+            let fallback = self.shared.store.fallback_of(&bot.name).await?;
+            let to = match fallback.filter(|name| settings.bots.contains_key(name)) {
+                Some(name) => vec![name],
+                None => settings.default_bots.clone(),
+            };
+            let moved = self.shared.store.rehome(Arc::clone(&bot.name), to.clone(), self.shared.clock.now_ms()).await?;
+            bot.queue().moved(up_to, to.is_empty());
+            bot.desk().open.clear();
+            tracing::warn!(bot = %bot.name, alerts = moved, to = ?to, "alerts of a bot that is gone were moved");
+        }
+        Ok(())
+    }
+
+    /// Tidies up until it is told to stop: rows of superseded states, old history, told states out of memory.
+    pub async fn tend(&self, stop: CancellationToken) {
+        let mut round = 0_u32;
+        loop {
+            if let Err(error) = self.tend_once(round.is_multiple_of(FORGET_EVERY)).await {
+                tracing::warn!(%error, "clean-up waits for the store");
+            }
+            round = round.wrapping_add(1);
+            let until = self.shared.clock.mono() + TEND;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.shared.clock.sleep_until(until) => {}
+            }
+        }
+    }
+
+    async fn tend_once(&self, forget: bool) -> Result<(), StoreError> {
+        let now_ms = self.shared.clock.now_ms();
+        for bot in self.shared.all_bots() {
+            loop {
+                let garbage = bot.queue().take_garbage(GARBAGE);
+                if garbage.is_empty() {
+                    break;
+                }
+                if let Err(error) = self.shared.store.superseded(Arc::clone(&bot.name), garbage.clone()).await {
+                    bot.queue().return_garbage(garbage);
+                    return Err(error);
+                }
+            }
+            if forget {
+                bot.queue().forget(now_ms);
+            }
+        }
+        self.rehome_all().await?;
+        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4);
+        let retention = Retention {
+            history_before_ms: now_ms - ms(self.retention),
+            resolved_before_ms: now_ms - ms(Options::default().resolved_memory),
+            attempts_before_ms: now_ms - ms(ATTEMPTS_KEPT),
+        };
+        while self.shared.store.clean(retention).await? {
+            tokio::task::yield_now().await;
+        }
+        self.shared.store.size().await?;
+        let counts = self.shared.store.dead_letter_counts().await?;
+        *self.shared.dead_letters.lock().unwrap_or_else(PoisonError::into_inner) = counts.into_iter().collect();
+        Ok(())
+    }
+
+    /// Dead letters were changed from outside: counts them anew.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn count_dead_letters(&self) -> Result<(), StoreError> {
+        let counts = self.shared.store.dead_letter_counts().await?;
+        *self.shared.dead_letters.lock().unwrap_or_else(PoisonError::into_inner) = counts.into_iter().collect();
+        Ok(())
+    }
+
+    /// Stops the workers: each finishes the message that it has begun.
+    pub async fn stop(&self) {
+        let running = std::mem::take(&mut *self.running.lock().await);
+        for run in running.values() {
+            run.stop.cancel();
+            run.tasks.close();
+        }
+        for run in running.into_values() {
+            run.tasks.wait().await;
+        }
+    }
+}

@@ -13,6 +13,7 @@ mod identity;
 mod links;
 mod lint;
 mod marks;
+mod notice;
 mod plain;
 mod templates;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use jiff::tz::TimeZone;
 
 use facts::Facts;
 use full::{Full, Unfit};
+pub use notice::notice;
 pub use templates::Templates;
 
 use crate::model::{Alert, Change, Dialect, Draft, How, Lang, Mentions, Millis, Notification};

@@ -359,8 +359,10 @@ impl Queue {
             }
             let Some(entry) = self.entries.get_mut(fingerprint) else { continue };
             let was_firing = entry.told_firing();
+            // A firing whose end was noted silently was told with that end.
+            let ended = flight.head.ends_ms != 0;
             entry.told = Some(Box::new(Told {
-                status: flight.head.status,
+                status: if ended { Status::Resolved } else { flight.head.status },
                 starts_ms: flight.head.starts_ms,
                 ends_ms: flight.head.ends_ms,
                 accepted_ms: flight.head.accepted_ms,
@@ -416,6 +418,38 @@ impl Queue {
                 self.entries.remove(&fingerprint);
             }
             _ => {}
+        }
+    }
+
+    /// Everything up to this position now waits elsewhere, or became dead letters: the store has moved it. Nothing may be
+    /// in flight.
+    pub fn moved(&mut self, up_to: i64, dead: bool) {
+        let gone = |head: &Head| head.pos <= up_to;
+        let mut moved = 0;
+        let mut left = Vec::new();
+        for (fingerprint, entry) in &mut self.entries {
+            if entry.held.as_ref().is_some_and(|held| gone(&held.0))
+                && let Some(held) = entry.held.take()
+            {
+                self.held.remove(&(held.1, *fingerprint));
+                moved += 1;
+            }
+            if entry.flight.is_none() && entry.waiting.as_ref().is_some_and(|waiting| gone(&waiting.head)) {
+                entry.waiting = None;
+                moved += 1;
+                left.push((entry.group, *fingerprint));
+            }
+        }
+        for (group, fingerprint) in left {
+            self.remove_waiting(group, fingerprint);
+        }
+        self.entries.retain(|_, entry| !entry.is_idle() || entry.told.is_some());
+        self.garbage.retain(|pos| *pos > up_to);
+        self.len -= moved;
+        if dead {
+            self.terms.dead += moved;
+        } else {
+            self.terms.superseded += moved;
         }
     }
 

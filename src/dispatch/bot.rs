@@ -1,0 +1,55 @@
+//! What dispatch keeps of one bot between messages.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::ladder::Stage;
+use crate::model::{GroupId, MessageId};
+use crate::store::OpenMessage;
+use crate::waiting::Queue;
+
+/// One bot: its queue, and what its workers share.
+pub(super) struct Bot {
+    pub(super) name: Arc<str>,
+    queue: Mutex<Queue>,
+    desk: Mutex<Desk>,
+    /// Rung when something may have become ready.
+    pub(super) bell: Notify,
+}
+
+/// What a bot's workers remember from one message to the next. What matters of it is stored too.
+#[derive(Default)]
+pub(super) struct Desk {
+    /// Groups whose content a robot refused, and how they are told now.
+    pub(super) stages: HashMap<GroupId, Stage>,
+    /// Messages with an unknown outcome that must be sent again as they are.
+    pub(super) open: VecDeque<OpenMessage>,
+    /// The message that a group's next attempt continues.
+    pub(super) retrying: HashMap<GroupId, MessageId>,
+    /// When a person was last called, by contact name; `""` is everybody. Monotonic time.
+    pub(super) called: HashMap<String, Duration>,
+    /// Dead letters that the chat has not been told of.
+    pub(super) unannounced: u32,
+}
+
+impl Bot {
+    pub(super) fn new(name: Arc<str>, queue: Queue) -> Arc<Self> {
+        Arc::new(Self { name, queue: Mutex::new(queue), desk: Mutex::default(), bell: Notify::new() })
+    }
+
+    // A panic inside is a defect, but refusing all further alerts because of it would be a worse one.
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn ring(&self) {
+        self.bell.notify_waiters();
+    }
+}

@@ -1,0 +1,305 @@
+//! Composing a message: from the picked alerts to the bytes that will be sent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::bot::Bot;
+use super::ladder::Stage;
+use super::{BotConfig, Settings};
+use crate::channel;
+use crate::clock::Clock;
+use crate::model::{
+    Alert, Change, Draft, Fingerprint, GroupId, Head, How, Kind, Labels, Mentions, MessageId, Notification, Status,
+    ToldAlert, via_names,
+};
+use crate::render::{self, Form, Scene, SceneAlert};
+use crate::store::{OpenMessage, Store, StoreError};
+use crate::waiting::{Item, Picked};
+
+/// Characters of an annotation that the history keeps.
+const SUMMARY_CHARS: usize = 1_000;
+
+/// What a message is about.
+pub(super) enum Content {
+    /// These versions of a group, and how each is told.
+    Alerts(Vec<(Item, How)>),
+    /// So many dead letters that the chat does not know of.
+    Notice(u32),
+}
+
+/// A message that is ready to be sent.
+pub(super) struct Letter {
+    pub(super) id: MessageId,
+    pub(super) kind: Kind,
+    pub(super) group: GroupId,
+    pub(super) content: Content,
+    /// The unsigned request body.
+    pub(super) body: Bytes,
+    /// What people will read; empty for a message that is sent again.
+    pub(super) text: String,
+    pub(super) alerts: Vec<ToldAlert>,
+    /// Names of those it calls; `""` is everybody.
+    pub(super) calls: Vec<String>,
+    /// How its group is told at present.
+    pub(super) stage: Stage,
+    /// The policies and bodies behind its alerts, for dead letters.
+    pub(super) sources: Vec<(Arc<str>, Arc<Notification>)>,
+}
+
+impl Letter {
+    /// The alert versions in it and how it tells each.
+    pub(super) fn covers(&self) -> Vec<(i64, Fingerprint, How)> {
+        match &self.content {
+            Content::Alerts(items) => {
+                items.iter().map(|(item, how)| (item.head.pos, item.fingerprint(), *how)).collect()
+            }
+            Content::Notice(_) => Vec::new(),
+        }
+    }
+
+    /// The versions alone.
+    pub(super) fn versions(&self) -> Vec<(i64, Fingerprint)> {
+        self.covers().into_iter().map(|(pos, fingerprint, _)| (pos, fingerprint)).collect()
+    }
+
+    /// A message whose outcome is unknown, once more and exactly as it was.
+    pub(super) fn again(open: OpenMessage, items: Vec<Item>) -> Self {
+        let how: HashMap<i64, How> = open.covers.iter().map(|(pos, _, how)| (*pos, *how)).collect();
+        let told = |item: Item| (item, how.get(&item.head.pos).copied().unwrap_or(How::Named));
+        Self {
+            id: open.id,
+            kind: open.kind,
+            group: open.group,
+            content: Content::Alerts(items.into_iter().map(told).collect()),
+            body: open.body,
+            text: String::new(),
+            alerts: Vec::new(),
+            calls: Vec::new(),
+            stage: Stage::default(),
+            sources: Vec::new(),
+        }
+    }
+}
+
+/// What composing needs around it.
+pub(super) struct Desk<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) config: &'a BotConfig,
+    pub(super) bot: &'a Bot,
+    pub(super) store: &'a dyn Store,
+    pub(super) clock: &'a dyn Clock,
+}
+
+/// A composed message, and the custom template that failed on the way.
+pub(super) type Composed = (Letter, Option<render::TemplateFailure>);
+
+impl Desk<'_> {
+    /// Composes a group's message.
+    pub(super) async fn group(&self, picked: &Picked, id: MessageId, stage: Stage) -> Result<Composed, StoreError> {
+        let found = self.sources(picked).await?;
+        let via = picked_via(&found);
+        let alerts: Vec<SceneAlert> =
+            picked.items.iter().zip(&found).map(|(item, (_, body))| self.scene_alert(item, body)).collect();
+        let (mentions, calls) =
+            if stage.quiet { (Mentions::default(), Vec::new()) } else { self.mentions(&via, &alerts) };
+        let newest = picked.items.iter().zip(&found).max_by_key(|(item, _)| item.head.body).map(|(_, (_, body))| body);
+        let notification = newest.cloned().unwrap_or_else(|| Arc::new(missing()));
+        let template = self.settings.router.template_for(&via).unwrap_or(&self.config.template).to_owned();
+        let scene = Scene {
+            bot: self.bot.name.to_string(),
+            lang: self.config.lang,
+            tz: self.config.timezone.clone(),
+            now: self.clock.now(),
+            truncated: notification.truncated_alerts,
+            notification,
+            alerts,
+            still_firing: if self.config.send_resolved { picked.still_firing } else { 0 },
+            waiting_since_ms: picked.items.iter().map(|item| item.since_ms).min().unwrap_or(0),
+            policies: via_names(&via).map(str::to_owned).collect(),
+            mentions,
+            template,
+            keywords: self.config.keywords.clone(),
+            keyword_mode: self.config.keyword_mode,
+            list_url: self.settings.list_url(&id),
+            link_rewrites: Arc::clone(&self.settings.link_rewrites),
+            form: stage.form,
+        };
+        let dialect = channel::dialect(self.config.kind, self.config.robots.iter().any(|robot| robot.secret.is_some()));
+        let rendered = render::render(&self.settings.templates, dialect.as_ref(), &scene);
+        let alerts = scene.alerts.iter().zip(&picked.items).zip(&rendered.how);
+        let alerts = alerts.map(|((alert, item), how)| told_alert(alert, &item.head, *how)).collect();
+        let letter = Letter {
+            kind: if stage.form == Form::Full && rendered.failure.is_none() { Kind::Single } else { Kind::Plain },
+            group: picked.group,
+            body: dialect.encode(&rendered.draft, id.as_str()).into(),
+            text: history_text(&rendered.draft),
+            content: Content::Alerts(picked.items.iter().copied().zip(rendered.how).collect()),
+            alerts,
+            calls,
+            stage,
+            sources: found,
+            id,
+        };
+        Ok((letter, rendered.failure))
+    }
+
+    /// Composes the notice that some alerts were refused.
+    pub(super) fn notice(&self, dead: u32, id: MessageId) -> Letter {
+        let dialect = channel::dialect(self.config.kind, self.config.robots.iter().any(|robot| robot.secret.is_some()));
+        let draft = render::notice(self.config.lang, dead, &self.config.keywords, self.config.keyword_mode);
+        Letter {
+            kind: Kind::Plain,
+            group: 0,
+            body: dialect.encode(&draft, id.as_str()).into(),
+            text: history_text(&draft),
+            content: Content::Notice(dead),
+            alerts: Vec::new(),
+            calls: Vec::new(),
+            stage: Stage::default(),
+            sources: Vec::new(),
+            id,
+        }
+    }
+
+    /// The policies and the body of each picked alert.
+    async fn sources(&self, picked: &Picked) -> Result<Vec<(Arc<str>, Arc<Notification>)>, StoreError> {
+        let mut ids: Vec<i64> = picked.items.iter().map(|item| item.head.body).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut bodies: HashMap<i64, Arc<Notification>> = HashMap::new();
+        for stored in self.store.bodies(ids).await? {
+            match Notification::parse(&stored.body) {
+                Ok(body) => {
+                    bodies.insert(stored.id, Arc::new(body));
+                }
+                // It was readable when it was accepted; the alert is still told, by its fingerprint.
+                Err(error) => tracing::error!(body = stored.id, %error, "a stored body can not be read"),
+            }
+        }
+        let mut vias: HashMap<u32, Arc<str>> = HashMap::new();
+        let mut found = Vec::with_capacity(picked.items.len());
+        for item in &picked.items {
+            let via = match vias.get(&item.head.via) {
+                Some(via) => Arc::clone(via),
+                None => {
+                    let via = self.store.via(item.head.via).await?;
+                    vias.insert(item.head.via, Arc::clone(&via));
+                    via
+                }
+            };
+            let body = bodies.get(&item.head.body).map_or_else(|| Arc::new(missing()), Arc::clone);
+            found.push((via, body));
+        }
+        Ok(found)
+    }
+
+    fn scene_alert(&self, item: &Item, body: &Notification) -> SceneAlert {
+        let index = usize::try_from(item.head.idx).unwrap_or(usize::MAX);
+        let mut alert = body.alerts.get(index).cloned().unwrap_or_else(|| unknown(item));
+        let mut change = item.change;
+        if item.head.status == Status::Firing && item.head.ends_ms != 0 {
+            // It ended while it waited, in a chat that is told of firings only.
+            change = Change::FiredResolved;
+            alert.status = Status::Resolved;
+            alert.ends_at = Timestamp::from_millisecond(item.head.ends_ms).ok();
+        }
+        SceneAlert {
+            alert: Arc::new(alert),
+            change,
+            rank: item.head.severity,
+            severity: self.settings.severities.name(item.head.severity).to_owned(),
+            flaps: u32::from(item.flaps),
+        }
+    }
+
+    /// Whom the firing alerts call now, and by which names the calls are remembered.
+    fn mentions(&self, via: &str, alerts: &[SceneAlert]) -> (Mentions, Vec<String>) {
+        let firing = alerts.iter().filter(|alert| {
+            alert.alert.status == Status::Firing && matches!(alert.change, Change::New | Change::Refired)
+        });
+        let firing: Vec<(&Labels, u8)> = firing.map(|alert| (&alert.alert.labels, alert.rank)).collect();
+        if firing.is_empty() {
+            return (Mentions::default(), Vec::new());
+        }
+        let calls = self.settings.router.mentions(&self.config.mention, via, firing);
+        let now = self.clock.mono();
+        let desk = self.bot.desk();
+        let due = |name: &str, interval| desk.called.get(name).is_none_or(|last| now >= *last + interval);
+        let all = calls.all.is_some_and(|interval| due("", interval));
+        let people = calls.people.into_iter().filter(|call| due(&call.contact.name, call.interval));
+        let people: Vec<_> = people.map(|call| (*call.contact).clone()).collect();
+        let mut names: Vec<String> = people.iter().map(|contact| contact.name.clone()).collect();
+        if all {
+            names.push(String::new());
+        }
+        (Mentions { all, people }, names)
+    }
+}
+
+/// The policies of all of them, each once, in the order of the alerts.
+fn picked_via(found: &[(Arc<str>, Arc<Notification>)]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for (via, _) in found {
+        for name in via_names(via) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    crate::model::via_text(names)
+}
+
+fn told_alert(alert: &SceneAlert, head: &Head, how: How) -> ToldAlert {
+    let text = ["summary", "description", "message"].iter().find_map(|name| alert.alert.annotations.get(*name));
+    ToldAlert {
+        fingerprint: head.fingerprint,
+        status: alert.alert.status,
+        how,
+        severity: alert.severity.clone(),
+        labels: alert.alert.labels.clone(),
+        summary: text.map(|text| text.chars().take(SUMMARY_CHARS).collect()).unwrap_or_default(),
+        starts_ms: head.starts_ms,
+        ends_ms: head.ends_ms,
+    }
+}
+
+/// What the history shows of a message.
+pub(super) fn history_text(draft: &Draft) -> String {
+    if draft.body.starts_with(&draft.title) { draft.body.clone() } else { format!("{}\n{}", draft.title, draft.body) }
+}
+
+fn missing() -> Notification {
+    Notification {
+        receiver: String::new(),
+        status: Status::Firing,
+        alerts: Vec::new(),
+        group_labels: Labels::new(),
+        common_labels: Labels::new(),
+        common_annotations: Labels::new(),
+        route_labels: Labels::new(),
+        external_url: String::new(),
+        group_key: String::new(),
+        truncated_alerts: 0,
+        reason: String::new(),
+        version: String::new(),
+    }
+}
+
+fn unknown(item: &Item) -> Alert {
+    Alert {
+        status: item.head.status,
+        labels: Labels::from([("fingerprint".to_owned(), item.head.fingerprint.to_string())]),
+        annotations: Labels::new(),
+        starts_at: Timestamp::from_millisecond(item.head.starts_ms).ok(),
+        ends_at: (item.head.ends_ms > 0).then(|| Timestamp::from_millisecond(item.head.ends_ms).ok()).flatten(),
+        generator_url: String::new(),
+        fingerprint: item.head.fingerprint,
+        silence_url: String::new(),
+        dashboard_url: String::new(),
+        panel_url: String::new(),
+        value_string: String::new(),
+    }
+}

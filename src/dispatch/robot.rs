@@ -1,0 +1,202 @@
+//! One robot: its tokens, its pause, and the lane that lets one message through at a time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::dispatch::RateLimit;
+use crate::model::{Millis, Verdict};
+use crate::pacing::{Bucket, backoff};
+use crate::store::{AttemptTimes, RobotState, Store, StoreError};
+
+/// Failures in a row after which a robot counts as down.
+const DOWN_AFTER: u32 = 3;
+/// A stored pause longer than this comes from a wall clock that stepped.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2 * 3600);
+
+/// A robot, shared by every bot that has its URL.
+pub(super) struct Robot {
+    /// Hash of its URL.
+    pub(super) id: Arc<str>,
+    /// Held from the choice of a message to its outcome.
+    pub(super) lane: tokio::sync::Mutex<()>,
+    /// Rung when a pause was lifted.
+    pub(super) lifted: Notify,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    bucket: Bucket,
+    limits: Vec<(u32, Duration)>,
+    state: RobotState,
+    /// Monotonic end of the pause.
+    paused_until: Duration,
+    /// The newest attempt that the bucket knows of.
+    last_attempt: i64,
+    loaded: bool,
+}
+
+impl Robot {
+    pub(super) fn new(id: Arc<str>) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            lane: tokio::sync::Mutex::new(()),
+            lifted: Notify::new(),
+            inner: Mutex::new(Inner {
+                bucket: Bucket::new(&[]),
+                limits: Vec::new(),
+                state: RobotState::default(),
+                paused_until: Duration::ZERO,
+                last_attempt: 0,
+                loaded: false,
+            }),
+        })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets limits before anything was read, so that the free tokens can be shown.
+    pub(super) fn prepare(&self, limits: &[RateLimit]) {
+        let mut inner = self.inner();
+        if !inner.loaded {
+            inner.bucket.set_limits(&limits.iter().map(|limit| (limit.messages, limit.per)).collect::<Vec<_>>());
+        }
+    }
+
+    /// Reads what is stored of it, once; and again when the limits look farther back than before.
+    pub(super) async fn load(
+        &self,
+        store: &dyn Store,
+        clock: &dyn Clock,
+        limits: &[RateLimit],
+    ) -> Result<(), StoreError> {
+        let wanted: Vec<(u32, Duration)> = limits.iter().map(|limit| (limit.messages, limit.per)).collect();
+        {
+            let inner = self.inner();
+            if inner.loaded && inner.limits == wanted {
+                return Ok(());
+            }
+        }
+        let longest = wanted.iter().map(|(_, per)| *per).max().unwrap_or_default();
+        let since = clock.now_ms() - millis(longest) * 2;
+        let (state, attempts) = store.robot(&self.id, since).await?;
+        let (now_ms, now) = (clock.now_ms(), clock.mono());
+        let mut inner = self.inner();
+        inner.bucket.set_limits(&wanted);
+        inner.bucket.restore(attempts.iter().map(times), now_ms, now);
+        inner.last_attempt = attempts.iter().map(|attempt| attempt.id).max().unwrap_or(0).max(inner.last_attempt);
+        inner.limits = wanted;
+        if !inner.loaded {
+            let left = u64::try_from(state.paused_until_ms - now_ms).unwrap_or(0);
+            inner.paused_until = now + Duration::from_millis(left).min(LONGEST_PAUSE);
+            inner.state = state;
+            inner.loaded = true;
+        }
+        Ok(())
+    }
+
+    /// When the next attempt may start.
+    pub(super) fn due(&self, now: Duration) -> Duration {
+        let inner = self.inner();
+        inner.bucket.earliest(now).max(inner.paused_until)
+    }
+
+    pub(super) fn last_attempt(&self) -> i64 {
+        self.inner().last_attempt
+    }
+
+    /// Learns of attempts that another process made.
+    pub(super) fn learn(&self, others: &[AttemptTimes], clock: &dyn Clock) {
+        let (now_ms, now) = (clock.now_ms(), clock.mono());
+        let mut inner = self.inner();
+        inner.bucket.add(others.iter().map(times), now_ms, now);
+        inner.last_attempt = others.iter().map(|attempt| attempt.id).fold(inner.last_attempt, i64::max);
+    }
+
+    pub(super) fn started(&self, attempt: i64, now: Duration) {
+        let mut inner = self.inner();
+        inner.bucket.start(now);
+        inner.last_attempt = inner.last_attempt.max(attempt);
+    }
+
+    pub(super) fn ended(&self, now: Duration) {
+        self.inner().bucket.end(now);
+    }
+
+    /// Failures in a row, for penalties that grow.
+    pub(super) fn failures(&self) -> u32 {
+        self.inner().state.failures
+    }
+
+    /// The state after a verdict, not yet in force.
+    pub(super) fn after(&self, verdict: &Verdict, now_ms: Millis, rand: f64) -> RobotState {
+        let old = self.inner().state.clone();
+        let failed = !matches!(verdict, Verdict::Delivered | Verdict::Rejected { .. });
+        let failures = if failed { old.failures.saturating_add(1) } else { 0 };
+        let grow = |base, cap| millis(backoff(failures - 1, base, cap, rand));
+        let pause = match verdict {
+            Verdict::Delivered | Verdict::Rejected { .. } => 0,
+            Verdict::RateLimited { wait_ms, .. } => *wait_ms,
+            Verdict::Retry { .. } | Verdict::UnknownOutcome { .. } => {
+                grow(Duration::from_secs(1), Duration::from_secs(60)).max(200)
+            }
+            // A person has to act: there is no hurry, and a reload lifts it.
+            Verdict::Misconfigured { .. } => grow(Duration::from_secs(30), Duration::from_secs(300)).max(15_000),
+        };
+        RobotState {
+            paused_until_ms: if pause > 0 { now_ms + pause } else { 0 },
+            failures,
+            failing_since_ms: match (failed, old.failing_since_ms) {
+                (false, _) => 0,
+                (true, 0) => now_ms,
+                (true, since) => since,
+            },
+            last_verdict: verdict.as_str().to_owned(),
+            last_verdict_ms: now_ms,
+            reason: verdict.reason().to_owned(),
+            remedy: verdict.remedy().to_owned(),
+        }
+    }
+
+    /// Puts a state in force.
+    pub(super) fn set(&self, state: RobotState, now_ms: Millis, now: Duration) {
+        let left = u64::try_from(state.paused_until_ms - now_ms).unwrap_or(0);
+        let mut inner = self.inner();
+        inner.paused_until = if left > 0 { now + Duration::from_millis(left) } else { Duration::ZERO };
+        inner.state = state;
+    }
+
+    /// Ends a pause that waits for a person, because the config was read anew. Returns the state to store.
+    pub(super) fn lift(&self) -> Option<RobotState> {
+        let mut inner = self.inner();
+        if inner.state.last_verdict != "misconfigured" {
+            return None;
+        }
+        inner.paused_until = Duration::ZERO;
+        inner.state.paused_until_ms = 0;
+        inner.state.failures = 0;
+        let state = inner.state.clone();
+        drop(inner);
+        self.lifted.notify_waiters();
+        Some(state)
+    }
+
+    /// Its state, free tokens, and whether it takes messages as far as is known.
+    pub(super) fn view(&self, now: Duration) -> (RobotState, u32, bool) {
+        let inner = self.inner();
+        let up = inner.state.last_verdict != "misconfigured" && inner.state.failures < DOWN_AFTER;
+        (inner.state.clone(), inner.bucket.tokens(now), up)
+    }
+}
+
+const fn times(attempt: &AttemptTimes) -> (Millis, Option<Millis>) {
+    (attempt.started_ms, attempt.ended_ms)
+}
+
+fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX / 4)
+}
