@@ -1,6 +1,8 @@
 //! alarmbell: the bridge from Prometheus Alertmanager to the group chats of DingTalk, WeCom and Feishu/Lark.
 
+pub mod app;
 pub mod channel;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dispatch;

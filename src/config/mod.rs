@@ -138,6 +138,14 @@ pub fn parse_str(name: &str, text: &str, base_dir: &Path) -> Result<Loaded, Vec<
     read(name, text, files).1
 }
 
+/// Reads a duration as the config does: `30s`, `1h30m`, `2w`, `0`.
+///
+/// # Errors
+/// What is wrong and how it is written.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    values::duration(text).map_err(|(what, hint)| format!("{what}; {hint}"))
+}
+
 /// Mistakes as a person reads them, sorted by place, one blank line between two.
 pub fn report(mistakes: &[Mistake]) -> String {
     let mut sorted: Vec<&Mistake> = mistakes.iter().collect();

@@ -1,0 +1,247 @@
+//! The command line as clap reads it.
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
+use url::Url;
+
+use crate::app;
+use crate::config;
+
+/// The bridge from Prometheus Alertmanager to the group chats of DingTalk, WeCom and Feishu/Lark.
+///
+/// Without a command it serves. Exit codes: 0, 1 (it failed), 2 (wrong command line or config).
+#[derive(Parser, Clone, Debug)]
+#[command(name = "alarmbell", version = version(), args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; nothing: serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Flags of `serve`, without the word.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// The commands.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Take webhooks and tell the chats (the default)
+    Serve(Box<Serve>),
+    /// Everything on this machine: robots to look at, a server, sample alerts
+    Demo(Demo),
+    /// Strict imitations of the three vendors' robots, and a page that shows their chats
+    Sandbox(Sandbox),
+    /// Name every mistake in config files, with its place and a hint
+    CheckConfig(CheckConfig),
+    /// Ask where alerts go
+    #[command(subcommand)]
+    Routes(Routes),
+    /// Show what would be sent, and its size; sends nothing
+    Render(Render),
+    /// Send one test message, and say what the robot said
+    Send(Send),
+}
+
+/// `routes`.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Routes {
+    /// Where an alert with these labels would go, and why
+    Test(RoutesTest),
+}
+
+/// Flags of `serve`.
+#[derive(Args, Clone, Debug)]
+pub struct Serve {
+    /// The config
+    #[arg(long = "config.file", value_name = "FILE", default_value = "alarmbell.yml")]
+    pub config_file: PathBuf,
+    /// How often config, templates and secret files are looked at for changes; 0 for never
+    #[arg(long = "config.auto-reload-interval", value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub reload_interval: Duration,
+    /// Folder of the store
+    #[arg(long = "storage.path", value_name = "DIR", default_value = "data/")]
+    pub storage_path: PathBuf,
+    /// How long messages and dead letters are kept
+    #[arg(long = "storage.retention.time", value_name = "DURATION", default_value = "30d", value_parser = retention)]
+    pub retention: Duration,
+    /// Where to listen; port 0 picks one
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":8060")]
+    pub listen: String,
+    /// Users and passwords, in the format of Prometheus' web config
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
+    /// Where people reach this server; links in messages begin with it
+    #[arg(long = "web.external-url", value_name = "URL", default_value = "", hide_default_value = true, value_parser = external_url)]
+    pub external_url: ExternalUrl,
+    /// Path before all of the server's own; by default the one of the external URL
+    #[arg(long = "web.route-prefix", value_name = "PATH", default_value = "", hide_default_value = true)]
+    pub route_prefix: String,
+    /// Allow POST /-/reload
+    #[arg(long = "web.enable-lifecycle")]
+    pub lifecycle: bool,
+    /// Allow replaying and deleting dead letters
+    #[arg(long = "web.enable-admin-api")]
+    pub admin: bool,
+    /// How much is logged
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", value_parser = ["debug", "info", "warn", "error"])]
+    pub log_level: String,
+    /// How log lines look
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", value_parser = ["logfmt", "json"])]
+    pub log_format: String,
+}
+
+impl Serve {
+    /// What the server needs of them.
+    pub fn options(&self) -> app::Options {
+        app::Options {
+            config_file: self.config_file.clone(),
+            reload_interval: self.reload_interval,
+            storage_path: self.storage_path.clone(),
+            retention: self.retention,
+            listen: self.listen.clone(),
+            web_config_file: self.web_config_file.clone(),
+            external_url: self.external_url.0.clone(),
+            route_prefix: self.route_prefix.clone(),
+            lifecycle: self.lifecycle,
+            admin: self.admin,
+        }
+    }
+}
+
+/// Flags of `demo`.
+#[derive(Args, Clone, Debug)]
+pub struct Demo {
+    /// Where the server listens; port 0 picks one
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:8060")]
+    pub listen: String,
+    /// End when the last sample alert has been told.
+    #[arg(long, hide = true)]
+    pub exit_after_samples: bool,
+    /// Pauses between the samples are divided by this.
+    #[arg(long, hide = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub speed: u32,
+}
+
+/// Flags of `sandbox`.
+#[derive(Args, Clone, Debug)]
+pub struct Sandbox {
+    /// Where the robots and the page are; port 0 picks one
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:8061")]
+    pub listen: String,
+}
+
+/// Arguments of `check-config`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckConfig {
+    /// Config files
+    #[arg(value_name = "FILE", required_unless_present = "web_config_file")]
+    pub files: Vec<PathBuf>,
+    /// Check this web config too
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
+}
+
+/// Arguments of `routes test`.
+#[derive(Args, Clone, Debug)]
+pub struct RoutesTest {
+    /// The config
+    #[arg(long = "config.file", value_name = "FILE", default_value = "alarmbell.yml")]
+    pub config_file: PathBuf,
+    /// When the alert fires, as 2026-11-21T09:00:00+08:00; now by default
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub at: Option<Timestamp>,
+    /// The alert's labels, as severity=critical team=db
+    #[arg(value_name = "LABEL=VALUE", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+}
+
+/// Flags of `render`.
+#[derive(Args, Clone, Debug)]
+pub struct Render {
+    /// The config
+    #[arg(long = "config.file", value_name = "FILE", default_value = "alarmbell.yml")]
+    pub config_file: PathBuf,
+    /// The bot that would be told
+    #[arg(long, value_name = "NAME")]
+    pub bot: String,
+    /// A webhook body as Alertmanager sends it; a built-in sample by default
+    #[arg(long, value_name = "FILE")]
+    pub payload: Option<PathBuf>,
+    /// As a digest (not in this version)
+    #[arg(long)]
+    pub digest: bool,
+}
+
+/// Flags of `send`.
+#[derive(Args, Clone, Debug)]
+pub struct Send {
+    /// The config
+    #[arg(long = "config.file", value_name = "FILE", default_value = "alarmbell.yml")]
+    pub config_file: PathBuf,
+    /// The bot
+    #[arg(long, value_name = "NAME")]
+    pub bot: String,
+    /// Which robot of a pool, from 1
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub robot: u32,
+    /// Send what this webhook body would be instead of a test text; the people it mentions are called
+    #[arg(long, value_name = "FILE")]
+    pub payload: Option<PathBuf>,
+    /// Folder of the server's store: the message is paced together with the server's
+    #[arg(long = "storage.path", value_name = "DIR", default_value = "data/")]
+    pub storage_path: PathBuf,
+}
+
+/// `--web.external-url`, which may be given and empty.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ExternalUrl(pub Option<Url>);
+
+/// Version and revision.
+pub(super) fn version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let revision = option_env!("ALARMBELL_REVISION").unwrap_or("unknown");
+        format!("{} (revision {revision})", env!("CARGO_PKG_VERSION"))
+    });
+    &TEXT
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    config::duration(text)
+}
+
+fn retention(text: &str) -> Result<Duration, String> {
+    match config::duration(text)? {
+        Duration::ZERO => Err("what has just been told must be kept for some time".to_owned()),
+        time => Ok(time),
+    }
+}
+
+fn external_url(text: &str) -> Result<ExternalUrl, String> {
+    if text.is_empty() {
+        return Ok(ExternalUrl(None));
+    }
+    let hint = "expected something like https://alarmbell.example.com/";
+    let url = Url::parse(text).map_err(|error| format!("{error}; {hint}"))?;
+    let plain = matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none();
+    if !plain || url.host_str().is_none_or(str::is_empty) {
+        return Err(hint.to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("it stands in messages, so it can not hold a password".to_owned());
+    }
+    Ok(ExternalUrl(Some(url)))
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "not an RFC 3339 time like 2026-11-21T09:00:00+08:00".to_owned())
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a label is written name=value, as in severity=critical".to_owned()),
+    }
+}

@@ -1,0 +1,103 @@
+//! The command line: one file per command. Results go to standard output, mistakes and logs to standard error.
+
+mod args;
+mod serve;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, Write as _};
+
+use clap::Parser as _;
+
+use crate::app::AppError;
+use crate::config;
+use crate::telemetry;
+
+pub use args::{Cli, Command};
+
+/// Threads for blocking work (reading files, large bodies, password hashes), at most; further work waits.
+const BLOCKING_THREADS: usize = 64;
+
+/// Why a command did not succeed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// The process's exit code: 1 for a failure, 2 for a wrong command line or config.
+    pub code: u8,
+    /// What to say on standard error; empty when everything has been said.
+    pub text: String,
+}
+
+impl Failure {
+    fn usage(why: impl fmt::Display) -> Self {
+        Self { code: 2, text: format!("error: {why}\n") }
+    }
+
+    fn runtime(why: impl fmt::Display) -> Self {
+        Self { code: 1, text: format!("error: {why}\n") }
+    }
+}
+
+impl From<AppError> for Failure {
+    fn from(error: AppError) -> Self {
+        let text = match &error {
+            AppError::Config(mistakes) => config::report(mistakes),
+            other => format!("error: {other}\n"),
+        };
+        Self { code: error.exit_code(), text }
+    }
+}
+
+/// Runs the program. The exit code is that of [`Failure`]; `--help` and `--version` are successes.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        // Nobody is left to tell when the terminal is gone.
+        Err(error) if error.exit_code() == 0 => {
+            let _ = error.print();
+            return 0;
+        }
+        Err(error) => {
+            // It quotes what was typed.
+            let _ = io::stderr().write_all(telemetry::redact(&error.to_string()).as_bytes());
+            return 2;
+        }
+    };
+    match run(cli) {
+        Ok(()) => 0,
+        Err(Failure { code, text }) => {
+            let _ = io::stderr().write_all(text.as_bytes());
+            code
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    // Fails only when a provider was installed before, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match cli.command {
+        None => serve::run(&cli.serve),
+        Some(Command::Serve(flags)) => serve::run(&flags),
+        Some(_) => Err(Failure::usage("not yet")),
+    }
+}
+
+/// Writes to standard output. A reader that has gone away (`| head`) is no failure.
+fn say(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::runtime(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::runtime(format!("no threads to run on: {error}")))
+}
