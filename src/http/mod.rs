@@ -5,6 +5,7 @@
 //! minutes, and one group can be megabytes. So connections, heads, bodies and answers all have bounds in number,
 //! size and time; see [`ListenerConfig`] and [`BodyLimits`].
 
+pub mod api;
 mod auth;
 mod body;
 mod conn;

@@ -10,10 +10,12 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::model::{BodyError, Fingerprint, HeadFlags, Notification, Severities, Status};
-use crate::routing::{Endpoint, GroupBy, Routed, Router, group_id};
+use crate::routing::{GroupBy, Routed, Router, group_id};
 use crate::store::{Append, NewHead, Store, StoreError};
 
 pub use metrics::IngestMetrics;
+
+pub use crate::routing::Endpoint;
 
 /// Alertmanager's `notification_reason` of a reminder (0.32 and later).
 const REPEAT_REASON: &str = "repeat interval elapsed";

@@ -18,7 +18,7 @@ mod plain;
 mod templates;
 #[cfg(test)]
 mod tests;
-mod words;
+pub mod words;
 
 use std::sync::Arc;
 

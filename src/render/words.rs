@@ -44,7 +44,7 @@ pub(super) const fn pick<T: Copy>(lang: Lang, zh: T, en: T) -> T {
 }
 
 /// A severity level for people: Chinese for the usual names, a capital for English; others as configured.
-pub(super) fn severity(lang: Lang, level: &str) -> String {
+pub fn severity(lang: Lang, level: &str) -> String {
     let level = super::marks::one_line(level, 40);
     match (lang, level.as_str()) {
         (Lang::Zh, "critical") => "严重".to_owned(),
@@ -62,7 +62,7 @@ pub(super) fn severity(lang: Lang, level: &str) -> String {
 }
 
 /// A time as people read it: `HH:MM:SS` today, `MM-DD HH:MM` this year, else `YYYY-MM-DD HH:MM`.
-pub(super) fn time(at: Timestamp, now: Timestamp, tz: &TimeZone) -> String {
+pub fn time(at: Timestamp, now: Timestamp, tz: &TimeZone) -> String {
     let (at, now) = (at.to_zoned(tz.clone()), now.to_zoned(tz.clone()));
     let (h, m, s) = (at.hour(), at.minute(), at.second());
     if at.date() == now.date() {
@@ -75,7 +75,7 @@ pub(super) fn time(at: Timestamp, now: Timestamp, tz: &TimeZone) -> String {
 }
 
 /// Seconds as a length of time, two units at most: `7分33秒`, `7m33s`, `3小时5分`, `3h5m`. Negative counts as 0.
-pub(super) fn duration(lang: Lang, seconds: i64) -> String {
+pub fn duration(lang: Lang, seconds: i64) -> String {
     let seconds = seconds.max(0);
     let units: [(i64, &str); 4] = match lang {
         Lang::Zh => [(86_400, "天"), (3_600, "小时"), (60, "分"), (1, "秒")],
