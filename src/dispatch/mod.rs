@@ -186,19 +186,21 @@ impl Feed for Shared {
     }
 
     fn committed(&self, heads: &[(Arc<str>, Head)]) {
-        let mut rest = heads;
-        while let Some((name, _)) = rest.first() {
-            let same = rest.iter().take_while(|(other, _)| other == name).count();
-            let (mine, others) = rest.split_at(same);
+        // All that one commit holds for a bot is applied before the bot hears of any: else the first alerts of a group
+        // would leave without the others.
+        let mut by_bot: HashMap<&Arc<str>, Vec<&Head>> = HashMap::new();
+        for (name, head) in heads {
+            by_bot.entry(name).or_default().push(head);
+        }
+        for (name, heads) in by_bot {
             let bot = self.bot(name);
             {
                 let mut queue = bot.queue();
-                for (_, head) in mine {
+                for head in heads {
                     queue.apply(*head);
                 }
             }
             bot.ring();
-            rest = others;
         }
     }
 }

@@ -421,7 +421,7 @@ impl Worker {
         }
         match verdict {
             Verdict::Delivered => {
-                tracing::debug!(bot, message = %letter.id, "delivered");
+                tracing::debug!(bot, id = %letter.id, "delivered");
                 let Content::Alerts(items) = &letter.content else { return };
                 let settings = self.shared.settings.load();
                 for (item, _) in items {
@@ -430,10 +430,10 @@ impl Worker {
                 }
             }
             Verdict::Misconfigured { reason, remedy } => {
-                tracing::error!(bot, message = %letter.id, reason = %reason, remedy = %remedy, "the robot refuses every message");
+                tracing::error!(bot, id = %letter.id, reason = %reason, remedy = %remedy, "the robot refuses every message");
             }
             verdict => {
-                tracing::warn!(bot, message = %letter.id, verdict = verdict.as_str(), reason = verdict.reason(), "not delivered");
+                tracing::warn!(bot, id = %letter.id, verdict = verdict.as_str(), reason = verdict.reason(), "not delivered");
             }
         }
     }

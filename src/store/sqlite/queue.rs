@@ -12,8 +12,6 @@ use crate::store::{Append, Feed, StoreError};
 /// Where an answer goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// What [`crate::store::Store::replay`] answers.
-
 /// An operation in one or more steps, each in a transaction of its own.
 pub(super) trait Task: Send {
     /// Does the next step. A failure that is not fatal is kept for [`Task::settle`].
