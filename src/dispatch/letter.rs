@@ -97,8 +97,15 @@ pub(super) struct Desk<'a> {
 pub(super) type Composed = (Letter, Option<render::TemplateFailure>);
 
 impl Desk<'_> {
-    /// Composes a group's message.
-    pub(super) async fn group(&self, picked: &Picked, id: MessageId, stage: Stage) -> Result<Composed, StoreError> {
+    /// Composes a group's message. `uuid` is what DingTalk knows these bytes by: another rendering must have another one,
+    /// or the newer state would be taken for the message that was shown already.
+    pub(super) async fn group(
+        &self,
+        picked: &Picked,
+        id: MessageId,
+        uuid: &MessageId,
+        stage: Stage,
+    ) -> Result<Composed, StoreError> {
         let found = self.sources(picked).await?;
         let via = picked_via(&found);
         let alerts: Vec<SceneAlert> =
@@ -134,7 +141,7 @@ impl Desk<'_> {
         let letter = Letter {
             kind: if stage.form == Form::Full && rendered.failure.is_none() { Kind::Single } else { Kind::Plain },
             group: picked.group,
-            body: dialect.encode(&rendered.draft, id.as_str()).into(),
+            body: dialect.encode(&rendered.draft, uuid.as_str()).into(),
             text: history_text(&rendered.draft),
             content: Content::Alerts(picked.items.iter().copied().zip(rendered.how).collect()),
             alerts,

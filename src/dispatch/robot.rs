@@ -11,6 +11,8 @@ use crate::model::{Millis, Verdict};
 use crate::pacing::{Bucket, backoff};
 use crate::store::{AttemptTimes, RobotState, Store, StoreError};
 
+/// The word of a verdict that waits for a person.
+const MISCONFIGURED: &str = "misconfigured";
 /// Failures in a row after which a robot counts as down.
 const DOWN_AFTER: u32 = 3;
 /// A stored pause longer than this comes from a wall clock that stepped.
@@ -91,7 +93,9 @@ impl Robot {
         inner.last_attempt = attempts.iter().map(|attempt| attempt.id).max().unwrap_or(0).max(inner.last_attempt);
         inner.limits = wanted;
         if !inner.loaded {
-            let left = u64::try_from(state.paused_until_ms - now_ms).unwrap_or(0);
+            // A start reads the config anew, like a reload: what waited for a person is tried again.
+            let waits = state.last_verdict != MISCONFIGURED;
+            let left = if waits { u64::try_from(state.paused_until_ms - now_ms).unwrap_or(0) } else { 0 };
             inner.paused_until = now + Duration::from_millis(left).min(LONGEST_PAUSE);
             inner.state = state;
             inner.loaded = true;
@@ -173,7 +177,7 @@ impl Robot {
     /// Ends a pause that waits for a person, because the config was read anew. Returns the state to store.
     pub(super) fn lift(&self) -> Option<RobotState> {
         let mut inner = self.inner();
-        if inner.state.last_verdict != "misconfigured" {
+        if inner.state.last_verdict != MISCONFIGURED {
             return None;
         }
         inner.paused_until = Duration::ZERO;
@@ -188,7 +192,7 @@ impl Robot {
     /// Its state, free tokens, and whether it takes messages as far as is known.
     pub(super) fn view(&self, now: Duration) -> (RobotState, u32, bool) {
         let inner = self.inner();
-        let up = inner.state.last_verdict != "misconfigured" && inner.state.failures < DOWN_AFTER;
+        let up = inner.state.last_verdict != MISCONFIGURED && inner.state.failures < DOWN_AFTER;
         (inner.state.clone(), inner.bucket.tokens(now), up)
     }
 }

@@ -165,8 +165,9 @@ impl Worker {
             let dead = self.bot.desk().unannounced;
             return Ok((dead > 0).then(|| desk.notice(dead, self.new_id())));
         };
-        let id = self.bot.desk().retrying.get(&picked.group).cloned().unwrap_or_else(|| self.new_id());
-        match desk.group(&picked, id, stage).await {
+        let uuid = self.new_id();
+        let id = self.bot.desk().retrying.get(&picked.group).cloned().unwrap_or_else(|| uuid.clone());
+        match desk.group(&picked, id, &uuid, stage).await {
             Ok((letter, failure)) => {
                 if let Some(failure) = failure {
                     self.template_failed(&failure, &picked);
