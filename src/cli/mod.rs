@@ -1,19 +1,26 @@
 //! The command line: one file per command. Results go to standard output, mistakes and logs to standard error.
 
 mod args;
+mod check_config;
+mod render;
+mod routes;
 mod serve;
+#[cfg(test)]
+mod testing;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use clap::Parser as _;
 
 use crate::app::AppError;
-use crate::config;
+use crate::config::{self, Config};
+use crate::dispatch::BotConfig;
 use crate::telemetry;
 
-pub use args::{Cli, Command};
+pub use args::{Cli, Command, Routes};
 
 /// Threads for blocking work (reading files, large bodies, password hashes), at most; further work waits.
 const BLOCKING_THREADS: usize = 64;
@@ -58,14 +65,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         }
         Err(error) => {
             // It quotes what was typed.
-            let _ = io::stderr().write_all(telemetry::redact(&error.to_string()).as_bytes());
+            warn(&telemetry::redact(&error.to_string()));
             return 2;
         }
     };
     match run(cli) {
         Ok(()) => 0,
         Err(Failure { code, text }) => {
-            let _ = io::stderr().write_all(text.as_bytes());
+            warn(&text);
             code
         }
     }
@@ -77,8 +84,48 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         None => serve::run(&cli.serve),
         Some(Command::Serve(flags)) => serve::run(&flags),
+        Some(Command::CheckConfig(args)) => check_config::run(&args),
+        Some(Command::Routes(Routes::Test(args))) => routes::test(&args),
+        Some(Command::Render(args)) => render::run(&args),
         Some(_) => Err(Failure::usage("not yet")),
     }
+}
+
+/// Reads a config of which only the mistakes matter.
+fn load(file: &Path) -> Result<Config, Failure> {
+    match config::load(file) {
+        Ok(loaded) => Ok(loaded.config),
+        Err(mistakes) => Err(Failure { code: 2, text: config::report(&mistakes) }),
+    }
+}
+
+fn bot<'a>(config: &'a Config, name: &str) -> Result<&'a BotConfig, Failure> {
+    if let Some(bot) = config.bots.iter().find(|bot| *bot.name == *name) {
+        return Ok(bot);
+    }
+    let near = |bot: &&BotConfig| strsim::damerau_levenshtein(&bot.name, name);
+    let hint = match config.bots.iter().min_by_key(near).filter(|bot| near(bot) <= 3) {
+        Some(nearest) => format!("did you mean `{}`?", nearest.name),
+        None => {
+            let names: Vec<&str> = config.bots.iter().take(20).map(|bot| &*bot.name).collect();
+            format!("bots are {}", names.join(", "))
+        }
+    };
+    Err(Failure::usage(format!("there is no bot `{name}`; {hint}")))
+}
+
+/// `1 bot`, `2 bots`, `2 policies`.
+fn plural(count: usize, what: &str) -> String {
+    match (count, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {what}s"),
+    }
+}
+
+/// Writes to standard error; when that is gone nobody is left to tell.
+fn warn(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// Writes to standard output. A reader that has gone away (`| head`) is no failure.

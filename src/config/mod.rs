@@ -146,6 +146,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     values::duration(text).map_err(|(what, hint)| format!("{what}; {hint}"))
 }
 
+/// A duration in the form that [`duration`] reads.
+pub fn show_duration(duration: Duration) -> String {
+    values::show_duration(duration)
+}
+
 /// Mistakes as a person reads them, sorted by place, one blank line between two.
 pub fn report(mistakes: &[Mistake]) -> String {
     let mut sorted: Vec<&Mistake> = mistakes.iter().collect();

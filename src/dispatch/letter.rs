@@ -12,10 +12,11 @@ use super::{BotConfig, Settings};
 use crate::channel;
 use crate::clock::Clock;
 use crate::model::{
-    Alert, Change, Draft, Fingerprint, GroupId, Head, How, Kind, Labels, Mentions, MessageId, Notification, Status,
-    ToldAlert, via_names,
+    Alert, Change, Dialect, Draft, Fingerprint, GroupId, Head, How, Kind, Labels, Mentions, MessageId, Millis,
+    Notification, Status, ToldAlert, via_names,
 };
-use crate::render::{self, Form, Scene, SceneAlert};
+use crate::render::{self, Form, Rendered, Scene, SceneAlert};
+use crate::routing::Calls;
 use crate::store::{OpenMessage, Store, StoreError};
 use crate::waiting::{Item, Picked};
 
@@ -113,33 +114,22 @@ impl Desk<'_> {
         let (mentions, calls) =
             if stage.quiet { (Mentions::default(), Vec::new()) } else { self.mentions(&via, &alerts) };
         let newest = picked.items.iter().zip(&found).max_by_key(|(item, _)| item.head.body).map(|(_, (_, body))| body);
-        let notification = newest.cloned().unwrap_or_else(|| Arc::new(missing()));
-        let template = self.settings.router.template_for(&via).unwrap_or(&self.config.template).to_owned();
-        let scene = Scene {
-            bot: self.bot.name.to_string(),
-            lang: self.config.lang,
-            tz: self.config.timezone.clone(),
-            now: self.clock.now(),
-            truncated: notification.truncated_alerts,
-            notification,
+        let news = News {
+            via: &via,
+            notification: newest.cloned().unwrap_or_else(|| Arc::new(missing())),
             alerts,
             still_firing: if self.config.send_resolved { picked.still_firing } else { 0 },
-            waiting_since_ms: picked.items.iter().map(|item| item.since_ms).min().unwrap_or(0),
-            policies: via_names(&via).map(str::to_owned).collect(),
+            since_ms: picked.items.iter().map(|item| item.since_ms).min().unwrap_or(0),
             mentions,
-            template,
-            keywords: self.config.keywords.clone(),
-            keyword_mode: self.config.keyword_mode,
-            list_url: self.settings.list_url(&id),
-            link_rewrites: Arc::clone(&self.settings.link_rewrites),
             form: stage.form,
         };
-        let dialect = channel::dialect(self.config.kind, self.config.robots.iter().any(|robot| robot.secret.is_some()));
+        let scene = news.scene(self.settings, self.config, self.clock.now(), &id);
+        let dialect = dialect(self.config);
         let rendered = render::render(&self.settings.templates, dialect.as_ref(), &scene);
         let alerts = scene.alerts.iter().zip(&picked.items).zip(&rendered.how);
         let alerts = alerts.map(|((alert, item), how)| told_alert(alert, &item.head, *how)).collect();
         let letter = Letter {
-            kind: if stage.form == Form::Full && rendered.failure.is_none() { Kind::Single } else { Kind::Plain },
+            kind: kind_of(stage.form, &rendered),
             group: picked.group,
             body: dialect.encode(&rendered.draft, uuid.as_str()).into(),
             text: history_text(&rendered.draft),
@@ -155,7 +145,7 @@ impl Desk<'_> {
 
     /// Composes the notice that some alerts were refused.
     pub(super) fn notice(&self, dead: u32, id: MessageId) -> Letter {
-        let dialect = channel::dialect(self.config.kind, self.config.robots.iter().any(|robot| robot.secret.is_some()));
+        let dialect = dialect(self.config);
         let draft = render::notice(self.config.lang, dead, &self.config.keywords, self.config.keyword_mode);
         Letter {
             kind: Kind::Plain,
@@ -224,14 +214,7 @@ impl Desk<'_> {
 
     /// Whom the firing alerts call now, and by which names the calls are remembered.
     fn mentions(&self, via: &str, alerts: &[SceneAlert]) -> (Mentions, Vec<String>) {
-        let firing = alerts.iter().filter(|alert| {
-            alert.alert.status == Status::Firing && matches!(alert.change, Change::New | Change::Refired)
-        });
-        let firing: Vec<(&Labels, u8)> = firing.map(|alert| (&alert.alert.labels, alert.rank)).collect();
-        if firing.is_empty() {
-            return (Mentions::default(), Vec::new());
-        }
-        let calls = self.settings.router.mentions(&self.config.mention, via, firing);
+        let calls = calls(self.settings, self.config, via, alerts);
         let now = self.clock.mono();
         let desk = self.bot.desk();
         let due = |name: &str, interval| desk.called.get(name).is_none_or(|last| now >= *last + interval);
@@ -244,6 +227,65 @@ impl Desk<'_> {
         }
         (Mentions { all, people }, names)
     }
+}
+
+/// What a message tells, before its bot's settings are added.
+pub(super) struct News<'a> {
+    /// The policies that led here.
+    pub(super) via: &'a str,
+    /// The newest body of the group.
+    pub(super) notification: Arc<Notification>,
+    pub(super) alerts: Vec<SceneAlert>,
+    pub(super) still_firing: u32,
+    /// When the oldest of the alerts was accepted.
+    pub(super) since_ms: Millis,
+    pub(super) mentions: Mentions,
+    pub(super) form: Form,
+}
+
+impl News<'_> {
+    pub(super) fn scene(self, settings: &Settings, config: &BotConfig, now: Timestamp, id: &MessageId) -> Scene {
+        Scene {
+            bot: config.name.to_string(),
+            lang: config.lang,
+            tz: config.timezone.clone(),
+            now,
+            truncated: self.notification.truncated_alerts,
+            notification: self.notification,
+            alerts: self.alerts,
+            still_firing: self.still_firing,
+            waiting_since_ms: self.since_ms,
+            policies: via_names(self.via).map(str::to_owned).collect(),
+            mentions: self.mentions,
+            template: settings.router.template_for(self.via).unwrap_or(&config.template).to_owned(),
+            keywords: config.keywords.clone(),
+            keyword_mode: config.keyword_mode,
+            list_url: settings.list_url(id),
+            link_rewrites: Arc::clone(&settings.link_rewrites),
+            form: self.form,
+        }
+    }
+}
+
+/// The dialect of a bot's vendor, with room for a signature when any of its robots wants one.
+pub(super) fn dialect(config: &BotConfig) -> Box<dyn Dialect> {
+    channel::dialect(config.kind, config.robots.iter().any(|robot| robot.secret.is_some()))
+}
+
+pub(super) const fn kind_of(form: Form, rendered: &Rendered) -> Kind {
+    match form {
+        Form::Full if rendered.failure.is_none() => Kind::Single,
+        _ => Kind::Plain,
+    }
+}
+
+/// Whom the newly firing alerts call, whoever was called lately.
+pub(super) fn calls(settings: &Settings, config: &BotConfig, via: &str, alerts: &[SceneAlert]) -> Calls {
+    let firing = alerts
+        .iter()
+        .filter(|alert| alert.alert.status == Status::Firing && matches!(alert.change, Change::New | Change::Refired));
+    let firing: Vec<(&Labels, u8)> = firing.map(|alert| (&alert.alert.labels, alert.rank)).collect();
+    if firing.is_empty() { Calls::default() } else { settings.router.mentions(&config.mention, via, firing) }
 }
 
 /// The policies of all of them, each once, in the order of the alerts.

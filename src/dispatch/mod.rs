@@ -10,6 +10,7 @@ mod config;
 mod ladder;
 mod letter;
 mod metrics;
+mod preview;
 mod robot;
 mod view;
 mod worker;
@@ -37,6 +38,7 @@ use crate::waiting::{Options, Queue, Terms, Told};
 pub use client::client;
 pub use config::{BotConfig, HttpClientConfig, RateLimit, RobotConfig};
 pub use metrics::DispatchMetrics;
+pub use preview::{Preview, Previews, preview};
 pub use view::{BotView, RobotView};
 
 /// How often the store and the queues are tidied up.
