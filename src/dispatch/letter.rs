@@ -13,7 +13,7 @@ use crate::channel;
 use crate::clock::Clock;
 use crate::model::{
     Alert, Change, Dialect, Draft, Fingerprint, GroupId, Head, How, Kind, Labels, Mentions, MessageId, Millis,
-    Notification, Status, ToldAlert, via_names,
+    Notification, Status, ToldAlert, UNKNOWN_RECEIVER, via_names, via_text,
 };
 use crate::render::{self, Form, Rendered, Scene, SceneAlert};
 use crate::routing::Calls;
@@ -285,7 +285,9 @@ pub(super) fn calls(settings: &Settings, config: &BotConfig, via: &str, alerts: 
         .iter()
         .filter(|alert| alert.alert.status == Status::Firing && matches!(alert.change, Change::New | Change::Refired));
     let firing: Vec<(&Labels, u8)> = firing.map(|alert| (&alert.alert.labels, alert.rank)).collect();
-    if firing.is_empty() { Calls::default() } else { settings.router.mentions(&config.mention, via, firing) }
+    // The mark is no policy, and must not bring in the bot's own rule beside the default policy's.
+    let via = via_text(via_names(via).filter(|name| *name != UNKNOWN_RECEIVER));
+    if firing.is_empty() { Calls::default() } else { settings.router.mentions(&config.mention, &via, firing) }
 }
 
 /// The policies of all of them, each once, in the order of the alerts.
@@ -298,7 +300,7 @@ fn picked_via(found: &[(Arc<str>, Arc<Notification>)]) -> String {
             }
         }
     }
-    crate::model::via_text(names)
+    via_text(names)
 }
 
 fn told_alert(alert: &SceneAlert, head: &Head, how: How) -> ToldAlert {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::clock::Clock;
-use crate::model::{BodyError, Fingerprint, HeadFlags, Notification, Severities, Status};
+use crate::model::{BodyError, Fingerprint, HeadFlags, Notification, Severities, Status, UNKNOWN_RECEIVER, via_text};
 use crate::routing::{GroupBy, Routed, Router, group_id};
 use crate::store::{Append, NewHead, Store, StoreError};
 
@@ -159,6 +159,7 @@ struct Plan<'a> {
 impl Plan<'_> {
     fn heads(&self, body: &Notification, metrics: &IngestMetrics) -> Result<Vec<NewHead>, IngestError> {
         let mut heads = Vec::with_capacity(body.alerts.len());
+        let known = self.settings.router.knows(self.endpoint);
         let mut dropped: Vec<(Arc<str>, u64)> = Vec::new();
         let source = self.source.unwrap_or_else(|| cluster(body));
         let (mut firing, mut resolved) = (0, 0);
@@ -173,7 +174,8 @@ impl Plan<'_> {
                 Routed::To(targets) => {
                     for target in targets {
                         let group_by = target.group_by.as_deref();
-                        heads.push(self.head(body, at, source, target.bot, target.via, group_by));
+                        let via = if known { target.via } else { via_text([&*target.via, UNKNOWN_RECEIVER]).into() };
+                        heads.push(self.head(body, at, source, target.bot, via, group_by));
                     }
                 }
                 Routed::Dropped { policy } => match dropped.iter_mut().find(|(name, _)| *name == policy) {

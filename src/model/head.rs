@@ -77,6 +77,10 @@ impl How {
     }
 }
 
+/// Among the names of a `via`: the webhook named a bot or contact group that does not exist. Without that name, since
+/// anybody can make up names.
+pub const UNKNOWN_RECEIVER: &str = "unknown-receiver";
+
 /// Joins the names of the routes that led an alert to a bot (`policy:NAME`, `group:NAME`, `bot:NAME`, `default`).
 pub fn via_text<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().collect::<Vec<_>>().join("\n")

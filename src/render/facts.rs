@@ -150,6 +150,12 @@ impl<'a> Facts<'a> {
         if scene.truncated > 0 && !(self.partly && self.still == 0) {
             notes.push(not_sent(scene.lang, scene.truncated));
         }
+        if scene.policies.iter().any(|name| name == crate::model::UNKNOWN_RECEIVER) {
+            notes.push(match scene.lang {
+                Lang::Zh => "Webhook 地址中的名称不存在，已按默认策略发送".to_owned(),
+                Lang::En => "the webhook's address names nobody; sent by the default policy".to_owned(),
+            });
+        }
         let late = scene.now.as_second().saturating_sub(scene.waiting_since_ms / 1_000);
         if scene.waiting_since_ms > 0 && late >= LATE {
             let length = words::duration(scene.lang, late);
