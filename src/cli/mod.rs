@@ -4,6 +4,8 @@ mod args;
 mod check_config;
 mod render;
 mod routes;
+mod sandbox;
+mod send;
 mod serve;
 #[cfg(test)]
 mod testing;
@@ -87,6 +89,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::CheckConfig(args)) => check_config::run(&args),
         Some(Command::Routes(Routes::Test(args))) => routes::test(&args),
         Some(Command::Render(args)) => render::run(&args),
+        Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Sandbox(flags)) => sandbox::run(&flags),
         Some(_) => Err(Failure::usage("not yet")),
     }
 }
@@ -147,4 +151,29 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::runtime(format!("no threads to run on: {error}")))
+}
+
+/// Completes at Ctrl-C, at a polite kill, and when the terminal is closed.
+async fn stopped() {
+    #[cfg(unix)]
+    {
+        use std::task::Poll;
+
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut signals: Vec<_> = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
+            .into_iter()
+            .filter_map(|kind| signal(kind).ok())
+            .collect();
+        let any = std::future::poll_fn(|context| {
+            // Every one is asked, so that every one wakes this up.
+            let ready = signals.iter_mut().map(|signal| signal.poll_recv(context)).filter(Poll::is_ready).count();
+            if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        any.await;
+    }
+    #[cfg(not(unix))]
+    {
+        // Without a handler the system ends the process by itself.
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }

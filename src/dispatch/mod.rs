@@ -10,6 +10,7 @@ mod config;
 mod ladder;
 mod letter;
 mod metrics;
+mod once;
 mod preview;
 mod robot;
 mod view;
@@ -38,6 +39,7 @@ use crate::waiting::{Options, Queue, Terms, Told};
 pub use client::client;
 pub use config::{BotConfig, HttpClientConfig, RateLimit, RobotConfig};
 pub use metrics::DispatchMetrics;
+pub use once::{Once, OnceError, OnceMessage, Sent, Wait, send_once};
 pub use preview::{Preview, Previews, preview};
 pub use view::{BotView, RobotView};
 

@@ -53,7 +53,8 @@ pub struct Previews {
     pub silent: usize,
 }
 
-/// The messages for a chat that knows none of the body's alerts and was called by nobody lately.
+/// The messages for a chat that was told the firing of what is resolved and nothing of the rest, and where nobody was
+/// called lately.
 pub fn preview(
     settings: &Settings,
     config: &BotConfig,

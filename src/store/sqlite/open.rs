@@ -1,7 +1,7 @@
 //! Opening and closing.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -65,6 +65,11 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// Whether there is a store in this folder.
+    pub fn exists(path: &Path) -> bool {
+        files::database(path).exists()
+    }
+
     /// Opens the store for the process that serves. Blocks for some milliseconds; more after a kill under load, when
     /// the log is read again.
     ///
