@@ -68,7 +68,7 @@ pub struct Serve {
     #[arg(long = "storage.retention.time", value_name = "DURATION", default_value = "30d", value_parser = retention)]
     pub retention: Duration,
     /// Where to listen; port 0 picks one
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":8060")]
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":8060", value_parser = address)]
     pub listen: String,
     /// Users and passwords, in the format of Prometheus' web config
     #[arg(long = "web.config.file", value_name = "FILE")]
@@ -115,7 +115,7 @@ impl Serve {
 #[derive(Args, Clone, Debug)]
 pub struct Demo {
     /// Where the server listens; port 0 picks one
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:8060")]
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:8060", value_parser = address)]
     pub listen: String,
     /// End when the last sample alert has been told.
     #[arg(long, hide = true)]
@@ -129,7 +129,7 @@ pub struct Demo {
 #[derive(Args, Clone, Debug)]
 pub struct Sandbox {
     /// Where the robots and the page are; port 0 picks one
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:8061")]
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:8061", value_parser = address)]
     pub listen: String,
 }
 
@@ -217,6 +217,11 @@ fn retention(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("what has just been told must be kept for some time".to_owned()),
         time => Ok(time),
     }
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    port.map(|_| text.to_owned()).ok_or_else(|| "expected HOST:PORT or :PORT".to_owned())
 }
 
 fn external_url(text: &str) -> Result<ExternalUrl, String> {

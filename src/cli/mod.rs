@@ -2,6 +2,7 @@
 
 mod args;
 mod check_config;
+mod demo;
 mod render;
 mod routes;
 mod sandbox;
@@ -91,7 +92,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::Render(args)) => render::run(&args),
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Sandbox(flags)) => sandbox::run(&flags),
-        Some(_) => Err(Failure::usage("not yet")),
+        Some(Command::Demo(flags)) => demo::run(&flags),
     }
 }
 
