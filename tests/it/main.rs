@@ -1,1 +1,13 @@
-fn main() {}
+//! The whole program from the outside: the real binary, strict robots, and what the chats show.
+//!
+//! Each test has a server, a storage and robots of its own. Windows are a few seconds long; nothing sleeps to wait.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod support;
+
+mod keep;
+mod kill;
+mod merge;
+mod pace;
+mod verdicts;
