@@ -8,6 +8,7 @@ mod support;
 
 mod keep;
 mod kill;
+mod layering;
 mod merge;
 mod pace;
 mod verdicts;
