@@ -11,7 +11,7 @@ const TABLE: &[(&str, &[&str], &str)] = &[
     ("app", &ALL, ""),
     (
         "config",
-        &["model", "routing", "dispatch", "render", "channel", "telemetry"],
+        &["model", "routing", "dispatch", "render", "channel"],
         "each room owns its config struct, and config fills them all; channel knows what a webhook URL looks like",
     ),
     ("http", &["ingest", "store", "render", "model", "telemetry"], "errors are redacted; answers show model types"),
@@ -21,14 +21,14 @@ const TABLE: &[(&str, &[&str], &str)] = &[
         &["waiting", "store", "render", "channel", "pacing", "model", "clock", "telemetry", "routing"],
         "client errors are redacted; mentions and templates of policies are the router's to say",
     ),
-    ("store", &["model", "clock"], "clean-up is paced by the clock"),
+    ("store", &["model"], ""),
     ("sandbox", &["model", "clock"], "independent of channel, which it checks"),
     ("routing", &["model", "clock"], ""),
     ("waiting", &["model", "clock"], ""),
     ("pacing", &["model", "clock"], ""),
     ("render", &["model", "clock"], ""),
     ("channel", &["model", "clock"], ""),
-    ("telemetry", &["model", "clock"], ""),
+    ("telemetry", &[], ""),
     ("clock", &["model"], "its wall clock counts in the model's milliseconds"),
     ("model", &[], ""),
 ];
@@ -39,9 +39,14 @@ const ALL: [&str; 15] = [
 ];
 
 /// Files that may be longer than [`LINES`], and why.
-const LONG: &[(&str, &str)] = &[];
-/// About 400, and a little.
-const LINES: usize = 420;
+const LONG: &[(&str, &str)] = &[
+    ("dispatch/worker.rs", "one message's way from its choice to its outcome is read in one go"),
+    ("store/mod.rs", "the interface with its contract: types and trait explain each other"),
+    ("waiting/queue.rs", "one state machine whose parts share private maps"),
+];
+/// About 400, and a little; lists of cases may be longer.
+const LINES: usize = 440;
+const TEST_LINES: usize = 500;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -166,7 +171,8 @@ fn files_are_short_enough_to_be_read() {
     let long: Vec<String> = sources()
         .into_iter()
         .map(|(file, source)| (file, source.lines().count()))
-        .filter(|(file, lines)| *lines > LINES && !LONG.iter().any(|(name, _)| name == file))
+        .filter(|(file, lines)| *lines > if is_test(file) { TEST_LINES } else { LINES })
+        .filter(|(file, _)| !LONG.iter().any(|(name, _)| name == file))
         .map(|(file, lines)| format!("src/{file} has {lines} lines"))
         .collect();
     assert!(long.is_empty(), "{}", long.join("\n"));

@@ -6,6 +6,7 @@ pub mod config;
 pub mod hook;
 pub mod metrics;
 pub mod program;
+pub mod raw;
 pub mod robots;
 pub mod server;
 pub mod web;

@@ -207,8 +207,8 @@ impl Server {
         .await;
     }
 
-    /// Resident memory now, in bytes.
-    pub fn memory(&self) -> u64 {
+    /// The most resident memory that it ever had, in bytes.
+    pub fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.program.pid())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
         let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
