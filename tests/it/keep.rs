@@ -153,7 +153,7 @@ async fn a_second_server_on_the_same_storage_exits_1() {
     let server = place.serve().await;
     let mut second = place.program(&[]);
     assert_eq!(second.wait().await.code(), Some(1), "{}", second.output());
-    assert!(second.output().contains("lock"), "it says why: {}", second.output());
+    assert!(second.output().contains("another alarmbell"), "it says why: {}", second.output());
     assert_eq!(server.get("/-/ready").await.status, 200, "the first goes on");
     // The lock goes with its process, however that ended.
     server.kill().await;

@@ -14,7 +14,11 @@ const TABLE: &[(&str, &[&str], &str)] = &[
         &["model", "routing", "dispatch", "render", "channel"],
         "each room owns its config struct, and config fills them all; channel knows what a webhook URL looks like",
     ),
-    ("http", &["ingest", "store", "render", "model", "telemetry"], "errors are redacted; answers show model types"),
+    (
+        "http",
+        &["ingest", "store", "render", "model", "telemetry", "clock"],
+        "errors are redacted, answers show model types, replays are stamped",
+    ),
     ("ingest", &["routing", "store", "model", "clock"], ""),
     (
         "dispatch",

@@ -3,6 +3,7 @@
 //! Each test has a server, a storage and robots of its own. Windows are a few seconds long; nothing sleeps to wait.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+#![allow(unreachable_pub, reason = "the harness is shared by binaries")]
 
 mod support;
 
