@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -30,9 +31,29 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How long messages in flight may take: a request to a robot ends after 5 s.
 const SENDING: Duration = Duration::from_secs(8);
 
+/// What the system can tell us to do. Taken before anything else: a signal that nobody takes ends the process, and one
+/// that comes during the start is kept until somebody asks.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn take() -> Result<Self, AppError> {
+        let handler = |kind| signal(kind).map_err(AppError::runtime);
+        Ok(Self {
+            term: handler(SignalKind::terminate())?,
+            int: handler(SignalKind::interrupt())?,
+            hup: handler(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// A running server.
 pub struct App {
     address: SocketAddr,
+    signals: Signals,
     reloader: Arc<Reloader>,
     dispatcher: Arc<Dispatcher>,
     store: Arc<dyn Store>,
@@ -146,6 +167,7 @@ impl App {
     /// # Errors
     /// [`AppError`]: mistakes in the config, an address that can not be bound, a store that can not be used.
     pub async fn start(options: Options) -> Result<Self, AppError> {
+        let signals = Signals::take()?;
         match http::raise_nofile() {
             Ok(limit) => tracing::debug!(?limit, "the limit of open files"),
             Err(error) => tracing::warn!(%error, "the limit of open files can not be raised"),
@@ -160,10 +182,16 @@ impl App {
         }
         let has_login = rooms.reloader.users.load().is_some();
         warnings::open_to_all(address, has_login);
-        Ok(Self::serve(options, listener, address, rooms)?)
+        Ok(Self::serve(options, listener, address, rooms, signals)?)
     }
 
-    fn serve(options: Options, listener: TcpListener, address: SocketAddr, rooms: Rooms) -> prometheus::Result<Self> {
+    fn serve(
+        options: Options,
+        listener: TcpListener,
+        address: SocketAddr,
+        rooms: Rooms,
+        signals: Signals,
+    ) -> prometheus::Result<Self> {
         let (serving, background) = (CancellationToken::new(), CancellationToken::new());
         let control =
             AppControl::new(Arc::clone(&rooms.reloader), Arc::clone(&rooms.dispatcher), Arc::clone(&rooms.clock));
@@ -194,7 +222,7 @@ impl App {
         }
         tracing::info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
         let Rooms { store, dispatcher, reloader, .. } = rooms;
-        Ok(Self { address, reloader, dispatcher, store, serving, background, server, tasks })
+        Ok(Self { address, signals, reloader, dispatcher, store, serving, background, server, tasks })
     }
 
     /// Where it listens.
@@ -205,12 +233,9 @@ impl App {
     /// Serves until SIGTERM or SIGINT; SIGHUP reads the config anew.
     ///
     /// # Errors
-    /// The system takes no signal handlers.
-    pub async fn run_until_stopped(self) -> Result<(), AppError> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let handler = |kind| signal(kind).map_err(AppError::runtime);
-        let (mut term, mut int) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
-        let mut hup = handler(SignalKind::hangup())?;
+    /// None today.
+    pub async fn run_until_stopped(mut self) -> Result<(), AppError> {
+        let Signals { term, int, hup } = &mut self.signals;
         loop {
             tokio::select! {
                 _ = term.recv() => break,
