@@ -135,21 +135,13 @@ async fn seventy_megabytes_are_413() {
     let mut raw = Raw::open(rig.server.address).await;
     let head = b"POST /api/v1/webhook HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
     raw.write(head).await.unwrap();
-    let mut sent = 0_usize;
-    while sent < 70 << 20 {
-        let size = 1 << 20;
-        if raw.write(format!("{size:x}\r\n").as_bytes()).await.is_err() || raw.fill(size).await.is_err() {
-            break;
-        }
-        if raw.write(b"\r\n").await.is_err() {
-            break;
-        }
-        sent += size;
+    for _ in 0..80 {
+        raw.write(b"100000\r\n").await.unwrap();
+        raw.fill(1 << 20).await.unwrap();
+        raw.write(b"\r\n").await.unwrap();
     }
-    let status = raw.status().await;
-    // A client that goes on writing may find the connection reset before it reads the answer.
-    assert!(status == 413 || status == 0, "{status}");
-    assert!(sent <= 66 << 20, "it read {sent} bytes");
+    // What came after the refusal was read and thrown away, so that the answer arrives.
+    assert_eq!(raw.status().await, 413);
     assert_eq!(rig.server.metrics().await.sum("webhooks_total", &[("code", "413")]), 2.0);
     goes_on(&rig, "AfterTooMuch").await;
 }

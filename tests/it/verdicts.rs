@@ -29,7 +29,7 @@ const PASSING: [(FaultKind, &str, bool); 13] = [
 /// The bot's entry of `/api/v1/bots`.
 async fn bot_view(server: &Server, bot: &Bot) -> Value {
     let data = server.get("/api/v1/bots").await.data();
-    let list = data.as_array().cloned().unwrap_or_else(|| data["bots"].as_array().unwrap().clone());
+    let list = data["bots"].as_array().unwrap().clone();
     list.into_iter().find(|entry| entry["name"] == bot.name).unwrap()
 }
 
@@ -50,7 +50,9 @@ async fn every_passing_failure_of_every_vendor_is_tried_again() {
             let bot = robots.bot(kind, &format!("{short}-{}", fault.as_str().replace('_', "-")));
             let latency = if fault == FaultKind::Latency { 1_000 } else { 0 };
             robots.slow_fault(&bot, fault, 1, latency);
-            cases.push((bot, fault, verdict, shows));
+            // Feishu says "too many requests" when it is busy.
+            let busy = kind == BotKind::Feishu && fault == FaultKind::Busy;
+            cases.push((bot, fault, if busy { "rate_limited" } else { verdict }, shows));
         }
     }
     let bots: Vec<Bot> = cases.iter().map(|case| case.0.clone()).collect();
@@ -125,9 +127,8 @@ async fn too_fast_is_waited_for_by_each_vendors_penalty() {
             robots.wait_told(bot, "n1").await;
             continue;
         }
-        let view = bot_view(&server, bot).await.to_string();
-        let paused = view.split("ausedUntil\":").nth(1).unwrap_or_else(|| panic!("no pausedUntil in {view}"));
-        let until: jiff::Timestamp = paused.split('"').nth(1).unwrap().parse().unwrap();
+        let view = bot_view(&server, bot).await;
+        let until: jiff::Timestamp = view["paused_until"].as_str().unwrap().parse().unwrap();
         let left = until.as_second() - jiff::Timestamp::now().as_second();
         assert!(left >= *least, "{}: paused for {left} s", bot.name);
         assert_eq!(robots.requests(bot).len(), 1, "{}", bot.name);
@@ -161,8 +162,9 @@ async fn a_misconfigured_bot_keeps_its_alerts_and_a_reload_delivers_them() {
     for bot in &bots {
         server.wait_metric("attempts_total", &[("bot", &bot.name), ("verdict", "misconfigured")], 1.0).await;
         server.wait_gauge("bot_up", &[("bot", &bot.name)], 0.0).await;
-        let view = bot_view(&server, bot).await.to_string();
-        assert!(view.contains("misconfigured") && view.contains("copy its webhook") || view.contains("again"), "{view}");
+        let view = bot_view(&server, bot).await;
+        assert_eq!((&view["last_verdict"], &view["up"]), (&"misconfigured".into(), &false.into()), "{view}");
+        assert!(view["remedy"].as_str().unwrap().contains("again"), "{view}");
     }
     assert!(server.logs().contains("remedy="), "the log says what to do");
     place.write_config(&config(&bots, ""));
@@ -246,7 +248,7 @@ async fn what_is_refused_alone_becomes_a_dead_letter_that_can_be_replayed() {
     server.kill().await;
     let server = place.serve_with(&["--web.enable-admin-api"]).await;
     let letters = server.get("/api/v1/dead-letters").await.data();
-    let letters = letters.as_array().cloned().unwrap_or_else(|| letters["deadLetters"].as_array().unwrap().clone());
+    let letters = letters["dead_letters"].as_array().unwrap().clone();
     assert_eq!(letters.len(), 6, "{letters:?}");
     for bot in &bots {
         robots.set(bot, free());

@@ -200,9 +200,7 @@ impl Server {
         let before = self.metrics().await.sum("config_last_reload_success_timestamp_seconds", &[]);
         self.program.signal(Signal::HUP);
         wait_until("the config was read again", || async {
-            let metrics = self.metrics().await;
-            assert_eq!(metrics.sum("config_last_reload_successful", &[]), 1.0, "the config was refused");
-            metrics.sum("config_last_reload_success_timestamp_seconds", &[]) > before
+            self.metrics().await.sum("config_last_reload_success_timestamp_seconds", &[]) > before
         })
         .await;
     }
