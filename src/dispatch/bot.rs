@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::ladder::Stage;
 use crate::model::{GroupId, MessageId};
 use crate::store::OpenMessage;
-use crate::waiting::Queue;
+use crate::waiting::{Item, Queue};
 
 /// One bot: its queue, and what its workers share.
 pub(super) struct Bot {
@@ -26,7 +26,7 @@ pub(super) struct Desk {
     /// Groups whose content a robot refused, and how they are told now.
     pub(super) stages: HashMap<GroupId, Stage>,
     /// Messages with an unknown outcome that must be sent again as they are.
-    pub(super) open: VecDeque<OpenMessage>,
+    pub(super) open: VecDeque<Open>,
     /// The message that a group's next attempt continues.
     pub(super) retrying: HashMap<GroupId, MessageId>,
     /// When a person was last called, by contact name; `""` is everybody. Monotonic time.
@@ -35,7 +35,20 @@ pub(super) struct Desk {
     pub(super) unannounced: u32,
 }
 
+/// A message with an unknown outcome.
+pub(super) struct Open {
+    pub(super) message: OpenMessage,
+    /// Its alerts, locked since it was sent; `None` for one that was begun by an earlier process.
+    pub(super) items: Option<Vec<Item>>,
+}
+
 impl Bot {
+    /// Unlocks the alerts of messages that will not be sent again.
+    pub(super) fn release(&self, open: &Open) {
+        let locked = open.items.iter().flatten().map(|item| (item.head.pos, item.fingerprint()));
+        self.queue().released(&locked.collect::<Vec<_>>());
+    }
+
     pub(super) fn new(name: Arc<str>, queue: Queue) -> Arc<Self> {
         Arc::new(Self { name, queue: Mutex::new(queue), desk: Mutex::default(), bell: Notify::new() })
     }

@@ -25,7 +25,7 @@ use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::bot::Bot;
+use self::bot::{Bot, Open};
 use self::robot::Robot;
 use self::worker::Worker;
 use crate::channel;
@@ -183,7 +183,7 @@ impl Feed for Shared {
         let bot = Bot::new(Arc::clone(name), queue);
         {
             let mut desk = bot.desk();
-            desk.open = image.open.into();
+            desk.open = image.open.into_iter().map(|message| Open { message, items: None }).collect();
             desk.unannounced = image.unannounced_dead;
         }
         self.bots.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(name), bot);
@@ -333,12 +333,13 @@ impl Dispatcher {
         let foreign: Vec<_> = {
             let mut desk = bot.desk();
             let (mine, foreign): (Vec<_>, Vec<_>) =
-                desk.open.drain(..).partition(|open| robots.iter().any(|robot| *robot.id == *open.robot));
+                desk.open.drain(..).partition(|open| robots.iter().any(|robot| *robot.id == *open.message.robot));
             desk.open = mine.into();
             foreign
         };
         for open in foreign {
-            if let Err(error) = worker::give_up(&self.shared, bot, &open).await {
+            bot.release(&open);
+            if let Err(error) = worker::give_up(&self.shared, bot, &open.message).await {
                 tracing::warn!(bot = %bot.name, %error, "an old message can not be closed");
             }
         }
@@ -351,6 +352,9 @@ impl Dispatcher {
             if settings.bots.contains_key(&bot.name) || bot.queue().is_empty() {
                 continue;
             }
+            // Their robot is gone with the bot; the store closes them when it moves what is in them.
+            let open = std::mem::take(&mut bot.desk().open);
+            open.iter().for_each(|open| bot.release(open));
             let up_to = i64::try_from(bot.queue().terms().accepted).unwrap_or(i64::MAX);
             let fallback = self.shared.store.fallback_of(&bot.name).await?;
             let to = match fallback.filter(|name| settings.bots.contains_key(name)) {
@@ -359,7 +363,6 @@ impl Dispatcher {
             };
             let moved = self.shared.store.rehome(Arc::clone(&bot.name), to.clone(), self.shared.clock.now_ms()).await?;
             bot.queue().moved(up_to, to.is_empty());
-            bot.desk().open.clear();
             tracing::warn!(bot = %bot.name, alerts = moved, to = ?to, "alerts of a bot that is gone were moved");
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::bot::Bot;
+use super::bot::{Bot, Open};
 use super::client::{self, Reply};
 use super::ladder::{Stage, Step};
 use super::letter::{Content, Desk, Letter};
@@ -74,7 +74,7 @@ impl Worker {
         }
         drop(queue);
         let desk = self.bot.desk();
-        desk.unannounced > 0 || desk.open.iter().any(|open| *open.robot == *self.robot.id)
+        desk.unannounced > 0 || desk.open.iter().any(|open| *open.message.robot == *self.robot.id)
     }
 
     /// Waits until there is something to tell.
@@ -206,49 +206,51 @@ impl Worker {
         loop {
             let open = {
                 let mut desk = self.bot.desk();
-                let at = desk.open.iter().position(|open| *open.robot == *self.robot.id);
+                let at = desk.open.iter().position(|open| *open.message.robot == *self.robot.id);
                 at.and_then(|at| desk.open.remove(at))
             };
-            let Some(open) = open else { return Ok(None) };
-            let versions: Vec<_> = open.covers.iter().map(|(pos, fingerprint, _)| (*pos, *fingerprint)).collect();
-            let items = self.bot.queue().lock(&versions);
-            if self.config.kind == BotKind::DingTalk && !items.is_empty() {
-                return Ok(Some(Letter::again(open, items)));
+            let Some(Open { message, items }) = open else { return Ok(None) };
+            let versions: Vec<_> = message.covers.iter().map(|(pos, fingerprint, _)| (*pos, *fingerprint)).collect();
+            let items = items.unwrap_or_else(|| self.bot.queue().lock(&versions));
+            // A message of the `send` command covers nothing, and is not ours to repeat.
+            if self.config.kind == BotKind::DingTalk && !versions.is_empty() {
+                return Ok(Some(Letter::again(message, items)));
             }
             // WeCom and Feishu do not know a message again: its alerts get a fresh rendering.
-            let locked: Vec<_> = items.iter().map(|item| (item.head.pos, item.fingerprint())).collect();
-            self.bot.queue().released(&locked);
-            if let Err(error) = self.give_up(&open).await {
-                self.bot.desk().open.push_front(open);
+            let open = Open { message, items: Some(items) };
+            self.bot.release(&open);
+            if let Err(error) = give_up(&self.shared, &self.bot, &open.message).await {
+                self.bot.desk().open.push_front(Open { items: None, ..open });
                 return Err(error);
             }
         }
     }
 
-    /// Closes a message that will not be sent again as it was.
-    pub(super) async fn give_up(&self, open: &OpenMessage) -> Result<(), StoreError> {
-        give_up(&self.shared, &self.bot, open).await
-    }
-
     fn put_back(&self, letter: &Letter) {
-        self.bot.queue().released(&letter.versions());
         if letter.text.is_empty() {
-            // A message that is sent again stays exactly that.
-            self.bot.desk().open.push_front(self.open_of(letter, None));
+            // A message that is sent again stays exactly that, and its alerts locked.
+            self.bot.desk().open.push_front(self.open_of(letter));
+        } else {
+            self.bot.queue().released(&letter.versions());
         }
     }
 
-    fn open_of(&self, letter: &Letter, attempt: Option<i64>) -> OpenMessage {
-        OpenMessage {
+    fn open_of(&self, letter: &Letter) -> Open {
+        let items = match &letter.content {
+            Content::Alerts(items) => items.iter().map(|(item, _)| *item).collect(),
+            Content::Notice(_) => Vec::new(),
+        };
+        let message = OpenMessage {
             id: letter.id.clone(),
-            attempt,
+            attempt: None,
             robot: self.robot.id.to_string(),
             kind: letter.kind,
             group: letter.group,
             attempts: 0,
             body: letter.body.clone(),
             covers: letter.covers(),
-        }
+        };
+        Open { message, items: Some(items) }
     }
 
     /// Commits the attempt before its first byte leaves; `None` when another process has used the robot meanwhile.
@@ -399,13 +401,11 @@ impl Worker {
                 desk.stages.insert(letter.group, stage);
                 desk.retrying.remove(&letter.group);
             }
+            // Its alerts stay locked: newer states leave in the next message.
+            _ if self.stays_open(letter, verdict) => desk.open.push_front(self.open_of(letter)),
             _ => {
                 queue.released(&letter.versions());
-                if self.stays_open(letter, verdict) {
-                    desk.open.push_front(self.open_of(letter, None));
-                } else {
-                    desk.retrying.insert(letter.group, letter.id.clone());
-                }
+                desk.retrying.insert(letter.group, letter.id.clone());
             }
         }
         if !queue.has_ready() {

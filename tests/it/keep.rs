@@ -7,11 +7,7 @@ use tokio::task::JoinSet;
 use crate::support::{Bot, Hook, Place, Robots, Server, config, wait_until};
 
 fn three(robots: &Robots) -> Vec<Bot> {
-    vec![
-        robots.bot(BotKind::DingTalk, "dt"),
-        robots.bot(BotKind::WeCom, "wc"),
-        robots.bot(BotKind::Feishu, "fs"),
-    ]
+    vec![robots.bot(BotKind::DingTalk, "dt"), robots.bot(BotKind::WeCom, "wc"), robots.bot(BotKind::Feishu, "fs")]
 }
 
 /// Scrapes without a pause until `work` is done. Every scrape holds the equation, and no counter ever goes back.

@@ -38,8 +38,21 @@ const TABLE: &[(&str, &[&str], &str)] = &[
 ];
 
 const ALL: [&str; 15] = [
-    "app", "channel", "clock", "config", "dispatch", "http", "ingest", "model", "pacing", "render", "routing",
-    "sandbox", "store", "telemetry", "waiting",
+    "app",
+    "channel",
+    "clock",
+    "config",
+    "dispatch",
+    "http",
+    "ingest",
+    "model",
+    "pacing",
+    "render",
+    "routing",
+    "sandbox",
+    "store",
+    "telemetry",
+    "waiting",
 ];
 
 /// Files that may be longer than [`LINES`], and why.

@@ -7,15 +7,15 @@
 
 mod support;
 
+mod commands;
 mod keep;
 mod kill;
 mod layering;
 mod merge;
 mod pace;
 mod receive;
-mod route;
 mod reload;
-mod commands;
+mod route;
 mod secrets;
-mod watch;
 mod verdicts;
+mod watch;

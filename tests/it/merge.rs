@@ -90,7 +90,8 @@ async fn recorded_pairs_are_told_once() {
     let rig = Rig::with("global: {dedup_window: 30s, language: en, timezone: UTC}").await;
     // Two Alertmanagers of one cluster, then the same one again after its repeat_interval within the window.
     let mut told = 0;
-    for pair in [["ha_duplicate_from_position_0", "ha_duplicate_from_position_1"], ["one_firing", "one_firing_repeat"]] {
+    for pair in [["ha_duplicate_from_position_0", "ha_duplicate_from_position_1"], ["one_firing", "one_firing_repeat"]]
+    {
         for name in pair {
             rig.server.take_at("/api/v1/webhook", payload(name)).await;
         }

@@ -105,10 +105,11 @@ async fn bots_that_share_a_url_share_its_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_minute_of_each_vendor() {
     let robots = Robots::start().await;
-    let bots: Vec<(Bot, usize)> = [(BotKind::DingTalk, "dt", 20), (BotKind::WeCom, "wc", 20), (BotKind::Feishu, "fs", 100)]
-        .into_iter()
-        .map(|(kind, name, limit)| (robots.bot_with(kind, name, Rules::default()).vendor_limits(), limit))
-        .collect();
+    let bots: Vec<(Bot, usize)> =
+        [(BotKind::DingTalk, "dt", 20), (BotKind::WeCom, "wc", 20), (BotKind::Feishu, "fs", 100)]
+            .into_iter()
+            .map(|(kind, name, limit)| (robots.bot_with(kind, name, Rules::default()).vendor_limits(), limit))
+            .collect();
     let entries: Vec<Bot> = bots.iter().map(|(bot, _)| bot.clone()).collect();
     let place = Place::new(&config(&entries, ""));
     let server = place.serve().await;

@@ -71,7 +71,13 @@ async fn policies_decide_alert_by_alert() {
     let metrics = rig.server.metrics().await;
     assert_eq!(metrics.sum("alerts_dropped_total", &[("policy", "dropped")]), 1.0);
     // One body, three ways.
-    let mixed = Hook::new("mixed").named("Mixed").firing("m1").label("team", "db").firing("m2").firing("m3").label("env", "test");
+    let mixed = Hook::new("mixed")
+        .named("Mixed")
+        .firing("m1")
+        .label("team", "db")
+        .firing("m2")
+        .firing("m3")
+        .label("env", "test");
     rig.told_of(policies, &mixed, "Mixed").await;
     let told = |bot: &Bot, part: &str| rig.robots.telling(bot, part);
     assert_eq!((told(&rig.a, "m1"), told(&rig.a, "m2"), told(&rig.a, "m3")), (1, 0, 0));
@@ -99,7 +105,8 @@ async fn an_address_names_a_bot_or_a_contact_group() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_default_policy_nothing_is_lost_in_silence() {
-    let rig = rig("default_policy:\npolicies:\n  - {name: p, matchers: ['team=\"db\"'], notify: {bots: [bot-a]}}\n").await;
+    let rig =
+        rig("default_policy:\npolicies:\n  - {name: p, matchers: ['team=\"db\"'], notify: {bots: [bot-a]}}\n").await;
     let both = Hook::new("g").named("Both").firing("n1").label("team", "db").firing("n2");
     let answer = rig.server.post("/api/v1/webhook", both.body()).await;
     assert_eq!(answer.status, 404, "{}", answer.text);
@@ -175,9 +182,8 @@ contacts:
 "#;
     let place = Place::new(&config(&[dt.clone(), wc.clone(), fs.clone()], contacts));
     let server = place.serve().await;
-    let hook = |group: &str, instance: &str, owner: &str| {
-        Hook::new(group).named(group).firing(instance).label("owner", owner)
-    };
+    let hook =
+        |group: &str, instance: &str, owner: &str| Hook::new(group).named(group).firing(instance).label("owner", owner);
     server.take(&hook("Low", "n1", "zhang.san")).await;
     server.take(&hook("Stranger", "crit1", "wang.wu")).await;
     server.take(&hook("High", "crit2", "zhang.san")).await;
@@ -186,8 +192,14 @@ contacts:
     for (bot, id) in [(&dt, "zhangsan"), (&wc, "ZhangSan"), (&fs, "ou_0123456789abcdef0123456789abcdef")] {
         assert_eq!(robots.stats(bot).refusals(), 0, "{}", bot.name);
         let shown = robots.shown(bot);
-        let calls: Vec<&Vec<String>> = shown.iter().map(|record| &record.mentions.ids).filter(|ids| !ids.is_empty()).collect();
-        assert_eq!(calls, [&vec![id.to_owned()]], "{}: once within the interval, for criticals, by contacts only", bot.name);
+        let calls: Vec<&Vec<String>> =
+            shown.iter().map(|record| &record.mentions.ids).filter(|ids| !ids.is_empty()).collect();
+        assert_eq!(
+            calls,
+            [&vec![id.to_owned()]],
+            "{}: once within the interval, for criticals, by contacts only",
+            bot.name
+        );
         assert!(shown.iter().all(|record| !record.mentions.all), "{}", bot.name);
     }
 }

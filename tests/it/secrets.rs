@@ -28,10 +28,14 @@ async fn no_secret_is_written_anywhere() {
     let nobody = format!("http://127.0.0.1:9/cgi-bin/webhook/send?key={}", gone.token);
     let mut dead = robots.bot(BotKind::WeCom, "dead");
     dead.url = nobody.clone();
-    let proxied = robots.bot(BotKind::Feishu, "proxied").with(
-        "http_config: {proxy_url: \"http://proxyuser:proxymarkerpassword@127.0.0.1:9\", no_proxy: \"\"}",
+    let proxied = robots
+        .bot(BotKind::Feishu, "proxied")
+        .with("http_config: {proxy_url: \"http://proxyuser:proxymarkerpassword@127.0.0.1:9\", no_proxy: \"\"}");
+    let refusing = robots.bot_with(
+        BotKind::WeCom,
+        "refusing",
+        Rules { markdown_max_bytes: Some(1), text_max_bytes: Some(1), ..free() },
     );
-    let refusing = robots.bot_with(BotKind::WeCom, "refusing", Rules { markdown_max_bytes: Some(1), text_max_bytes: Some(1), ..free() });
     let bots: Vec<Bot> = vec![signed, unsigned, gone, feishu, cut, dead, proxied, refusing];
     let hash = bcrypt::hash("correct-horse-marker", 10).unwrap();
     let place = Place::new(&config(&bots, ""));
@@ -73,7 +77,8 @@ async fn no_secret_is_written_anywhere() {
         let ran = place.run(&["render", "--config.file=alarmbell.yml", &format!("--bot={}", bot.name)]).await;
         seen.push_str(&(ran.stdout + &ran.stderr));
     }
-    let reads = ["metrics", "api/v1/status", "api/v1/bots", "api/v1/messages", "api/v1/deliveries", "api/v1/dead-letters", ""];
+    let reads =
+        ["metrics", "api/v1/status", "api/v1/bots", "api/v1/messages", "api/v1/deliveries", "api/v1/dead-letters", ""];
     for path in reads {
         let answer = server.get(&format!("/{path}")).await;
         assert_eq!(answer.status, 200, "/{path}: {}", answer.text);
@@ -104,6 +109,9 @@ async fn no_secret_is_written_anywhere() {
     for part in ["sign=", "access_token=", "Basic "] {
         let shown = seen.match_indices(part).find(|(at, _)| !seen[at + part.len()..].starts_with("<redacted>"));
         let shown = shown.map(|(at, _)| seen[at..].chars().take(80).collect::<String>());
-        assert!(shown.as_deref().is_none_or(|text| text.starts_with("access_token=...") || text.starts_with("Basic auth")), "{shown:?}");
+        assert!(
+            shown.as_deref().is_none_or(|text| text.starts_with("access_token=...") || text.starts_with("Basic auth")),
+            "{shown:?}"
+        );
     }
 }

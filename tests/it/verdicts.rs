@@ -152,10 +152,8 @@ async fn a_misconfigured_bot_keeps_its_alerts_and_a_reload_delivers_them() {
     let robots = Robots::start().await;
     let bots: Vec<Bot> = KINDS.iter().map(|(kind, name)| robots.bot(*kind, name)).collect();
     // The robots that the wrong addresses name do not exist.
-    let wrong: Vec<Bot> = bots
-        .iter()
-        .map(|bot| bot.clone().with_token(&crate::support::robots::token(bot.kind, "nobody")))
-        .collect();
+    let wrong: Vec<Bot> =
+        bots.iter().map(|bot| bot.clone().with_token(&crate::support::robots::token(bot.kind, "nobody"))).collect();
     let place = Place::new(&config(&wrong, ""));
     let server = place.serve().await;
     server.take(&Hook::new("g").firing("n1:9100")).await;
@@ -209,8 +207,7 @@ fn tight(kind: BotKind) -> Rules {
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_content_is_told_in_a_plainer_form() {
     let robots = Robots::start().await;
-    let bots: Vec<Bot> =
-        KINDS.iter().map(|(kind, name)| robots.bot_with(*kind, name, tight(*kind))).collect();
+    let bots: Vec<Bot> = KINDS.iter().map(|(kind, name)| robots.bot_with(*kind, name, tight(*kind))).collect();
     let place = Place::new(&config(&bots, ""));
     let server = place.serve().await;
     server.take(&Hook::new("g").firing("n1:9100").annotation("description", &"long ".repeat(30))).await;
@@ -282,7 +279,11 @@ async fn what_is_refused_alone_becomes_a_dead_letter_that_can_be_replayed() {
 async fn halves_find_the_one_alert_that_a_robot_refuses() {
     let robots = Robots::start().await;
     // DingTalk refuses a text without the keyword; this robot takes nothing that is longer than one plain alert.
-    let bot = robots.bot_with(BotKind::WeCom, "wc", Rules { markdown_max_bytes: Some(1), text_max_bytes: Some(230), ..free() });
+    let bot = robots.bot_with(
+        BotKind::WeCom,
+        "wc",
+        Rules { markdown_max_bytes: Some(1), text_max_bytes: Some(230), ..free() },
+    );
     let place = Place::new(&config(std::slice::from_ref(&bot), ""));
     let server = place.serve().await;
     let hook = (0..6).fold(Hook::new("g"), |hook, n| hook.firing(&format!("n{n}:9100")));
@@ -297,7 +298,8 @@ async fn halves_find_the_one_alert_that_a_robot_refuses() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_chat_is_told_that_something_was_refused() {
     let robots = Robots::start().await;
-    let bot = robots.bot_with(BotKind::WeCom, "wc", Rules { markdown_max_bytes: Some(1), text_max_bytes: Some(1), ..free() });
+    let bot =
+        robots.bot_with(BotKind::WeCom, "wc", Rules { markdown_max_bytes: Some(1), text_max_bytes: Some(1), ..free() });
     let place = Place::new(&config(std::slice::from_ref(&bot), ""));
     let server = place.serve().await;
     server.take(&Hook::new("g").firing("n1:9100")).await;

@@ -57,14 +57,22 @@ async fn every_metric_is_there_and_its_labels_are_bounded() {
     server.take(&Hook::new("g").firing("n1")).await;
     server.take(&Hook::new("g").firing("n1")).await;
     for n in 0..20 {
-        server.post(&format!("/api/v1/webhook/stranger{n}"), Hook::new("x").firing("n9").label("severity", &format!("s{n}")).body()).await;
+        server
+            .post(
+                &format!("/api/v1/webhook/stranger{n}"),
+                Hook::new("x").firing("n9").label("severity", &format!("s{n}")).body(),
+            )
+            .await;
         server.post(&format!("/api/v1/webhook/stranger{n}"), "nonsense").await;
     }
     server.wait_empty().await;
     let metrics = server.metrics().await;
     let missing: Vec<_> = METRICS.iter().filter(|name| !metrics.has(name)).collect();
     assert!(missing.is_empty(), "{missing:?}\n{}", metrics.text);
-    assert!(metrics.text.contains("# HELP alarmbell_queue_alerts") && metrics.text.contains("# TYPE alarmbell_queue_alerts gauge"));
+    assert!(
+        metrics.text.contains("# HELP alarmbell_queue_alerts")
+            && metrics.text.contains("# TYPE alarmbell_queue_alerts gauge")
+    );
     assert!(!metrics.text.contains("stranger") && !metrics.text.contains("\"s3\""), "{}", metrics.text);
     assert!(metrics.sum("template_errors_total", &[]) >= 1.0);
     // The alert whose template failed was told all the same.
@@ -108,11 +116,15 @@ async fn what_was_told_can_be_asked() {
     assert!(!rejected.is_empty() && rejected.iter().all(|message| message["bot"] == "refusing"));
     assert_eq!(get("/api/v1/messages?q=DiskFull&bot=good").await.data()["messages"].as_array().unwrap().len(), 1);
     assert_eq!(get("/api/v1/messages?q=nowhere").await.data()["messages"].as_array().unwrap().len(), 0);
-    assert_eq!(get("/api/v1/messages?since=2099-01-01T00:00:00Z").await.data()["messages"].as_array().unwrap().len(), 0);
+    assert_eq!(
+        get("/api/v1/messages?since=2099-01-01T00:00:00Z").await.data()["messages"].as_array().unwrap().len(),
+        0
+    );
     assert_eq!(get("/api/v1/messages?limit=1").await.data()["messages"].as_array().unwrap().len(), 1);
     assert_eq!(get("/api/v1/messages?verdict=nonsense").await.status, 400);
     for (state, bot, number) in [("told", "good", 3), ("waiting", "stuck", 3), ("dead", "refusing", 3)] {
-        let rows = get(&format!("/api/v1/deliveries?state={state}")).await.data()["deliveries"].as_array().unwrap().clone();
+        let rows =
+            get(&format!("/api/v1/deliveries?state={state}")).await.data()["deliveries"].as_array().unwrap().clone();
         assert_eq!(rows.len(), number, "{state}: {rows:?}");
         assert!(rows.iter().all(|row| row["bot"] == bot && row["state"] == state), "{state}: {rows:?}");
     }
@@ -135,7 +147,8 @@ async fn server_wait(server: &crate::support::Server, prefix: &str) {
         let text = server.get(&format!("{prefix}/metrics")).await.text;
         let metrics = crate::support::Metrics::parse(text);
         metrics.check_equation();
-        metrics.sum("queue_alerts", &[]) == 3.0 && metrics.sum("attempts_total", &[("bot", "stuck"), ("verdict", "retry")]) > 0.0
+        metrics.sum("queue_alerts", &[]) == 3.0
+            && metrics.sum("attempts_total", &[("bot", "stuck"), ("verdict", "retry")]) > 0.0
     })
     .await;
 }

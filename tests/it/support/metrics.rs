@@ -34,7 +34,8 @@ impl Metrics {
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let full = format!("alarmbell_{name}");
         let fits = |sample: &&Sample| {
-            (sample.name == full || sample.name == name) && labels.iter().all(|(key, value)| sample.label(key) == *value)
+            (sample.name == full || sample.name == name)
+                && labels.iter().all(|(key, value)| sample.label(key) == *value)
         };
         self.samples.iter().filter(fits).map(|sample| sample.value).sum()
     }

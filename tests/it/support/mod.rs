@@ -37,10 +37,7 @@ pub fn wait_until<F: Future<Output = bool>>(what: &str, mut check: impl FnMut() 
 
 /// Waits until `look` finds something. Fails with `what` when it has not for [`PATIENCE`].
 #[track_caller]
-pub fn wait_for<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    look: impl FnMut() -> F,
-) -> impl Future<Output = T> {
+pub fn wait_for<T, F: Future<Output = Option<T>>>(what: &str, look: impl FnMut() -> F) -> impl Future<Output = T> {
     wait_within(PATIENCE, what, look)
 }
 

@@ -113,7 +113,8 @@ pub async fn run(program: impl AsRef<OsStr>, configure: impl FnOnce(&mut Command
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).kill_on_drop(true);
     configure(&mut command);
-    let ended = tokio::time::timeout(super::PATIENCE, command.output()).await.expect("the program does not end").unwrap();
+    let ended =
+        tokio::time::timeout(super::PATIENCE, command.output()).await.expect("the program does not end").unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ran { code: ended.status.code().unwrap_or(-1), stdout: text(ended.stdout), stderr: text(ended.stderr) }
 }
