@@ -40,7 +40,9 @@ async fn run(chromium: &str, arguments: &[String], url: &str) -> String {
 /// What a person can read on the page: the drawn document without its tags and without what is folded away.
 pub async fn text_of(chromium: &str, url: &str) -> String {
     let mut dom = run(chromium, &["--dump-dom".to_owned()], url).await;
-    while let Some((start, len)) = dom.find("<details").and_then(|start| Some((start, dom[start..].find("</details>")?))) {
+    while let Some((start, len)) =
+        dom.find("<details").and_then(|start| Some((start, dom[start..].find("</details>")?)))
+    {
         dom.replace_range(start..start + len + "</details>".len(), "");
     }
     let mut text = String::new();

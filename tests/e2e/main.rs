@@ -126,7 +126,12 @@ async fn from_a_rule_to_three_chats_and_their_page() {
     let story: [(&[&str], Step<'_>); 4] = [
         (
             &["db-01", "db-02"],
-            Step { title: "Critical", has: &["DiskFull", "db-01", "db-02", "2 new"], lacks: &["Resolved"], calls: true },
+            Step {
+                title: "Critical",
+                has: &["DiskFull", "db-01", "db-02", "2 new"],
+                lacks: &["Resolved"],
+                calls: true,
+            },
         ),
         (
             &["db-01", "db-02", "db-03"],
@@ -139,7 +144,12 @@ async fn from_a_rule_to_three_chats_and_their_page() {
         ),
         (
             &["db-02", "db-03"],
-            Step { title: "Resolved 1, still 2 Critical", has: &["DiskFull", "db-01"], lacks: &["db-03"], calls: false },
+            Step {
+                title: "Resolved 1, still 2 Critical",
+                has: &["DiskFull", "db-01"],
+                lacks: &["db-03"],
+                calls: false,
+            },
         ),
         (
             &[],

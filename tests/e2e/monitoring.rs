@@ -110,12 +110,7 @@ groups:
 "#;
 
 impl Prometheus {
-    pub async fn start(
-        program: &str,
-        exporter: SocketAddr,
-        alertmanager: SocketAddr,
-        alarmbell: SocketAddr,
-    ) -> Self {
+    pub async fn start(program: &str, exporter: SocketAddr, alertmanager: SocketAddr, alarmbell: SocketAddr) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("disks.yml"), RULE).unwrap();
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/rules/alarmbell.yml");
@@ -152,7 +147,8 @@ impl Prometheus {
         wait_until("the example rules were evaluated", || async {
             let rules = self.ask("/api/v1/rules").await;
             let groups = rules["groups"].as_array().unwrap().clone();
-            let ours = groups.iter().filter(|group| group["file"].as_str().unwrap().ends_with("examples/rules/alarmbell.yml"));
+            let ours =
+                groups.iter().filter(|group| group["file"].as_str().unwrap().ends_with("examples/rules/alarmbell.yml"));
             let all: Vec<_> = ours.flat_map(|group| group["rules"].as_array().unwrap().clone()).collect();
             assert!(!all.is_empty());
             for rule in &all {

@@ -65,11 +65,8 @@ async fn the_config_in_the_kubernetes_manifest_is_right() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_sample_payload_is_taken_and_can_be_shown() {
     let robots = Robots::start().await;
-    let bots = [
-        robots.bot(BotKind::DingTalk, "dt"),
-        robots.bot(BotKind::WeCom, "wc"),
-        robots.bot(BotKind::Feishu, "fs"),
-    ];
+    let bots =
+        [robots.bot(BotKind::DingTalk, "dt"), robots.bot(BotKind::WeCom, "wc"), robots.bot(BotKind::Feishu, "fs")];
     let place = Place::new(&config(&bots, ""));
     let server = place.serve().await;
     for file in files(&root().join("examples/payloads"), "json") {
@@ -194,8 +191,8 @@ async fn the_demo_tells_its_story_without_a_refusal() {
     demo.wait_line("webhook_configs").await;
     let robots = Answer::of(CLIENT.get(format!("{chats}/api/sandbox/robots"))).await.unwrap();
     assert_eq!(robots.status, 200);
-    let robots = robots.json();
-    let list = robots.as_array().unwrap_or_else(|| robots["robots"].as_array().unwrap());
+    let robots = robots.data();
+    let list = robots.as_array().unwrap();
     assert_eq!(list.len(), 3, "{robots}");
     for robot in list {
         assert!(robot["accepted"].as_u64().unwrap() >= 3, "{robot}");

@@ -1,6 +1,6 @@
 //! The harness: the real program, robots that run inside the test, and bodies as Alertmanager sends them.
 
-#![allow(dead_code, reason = "shared by test binaries that use different parts of it")]
+#![allow(dead_code, unused_imports, reason = "shared by test binaries that use different parts of it")]
 
 pub mod config;
 pub mod hook;
@@ -28,11 +28,10 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Waits until `check` says yes. Fails with `what` when it has not for [`PATIENCE`].
 #[track_caller]
 pub fn wait_until<F: Future<Output = bool>>(what: &str, mut check: impl FnMut() -> F) -> impl Future<Output = ()> {
-    let waiting = wait_for(what, move || {
+    wait_for(what, move || {
         let answer = check();
         async move { answer.await.then_some(()) }
-    });
-    async move { waiting.await }
+    })
 }
 
 /// Waits until `look` finds something. Fails with `what` when it has not for [`PATIENCE`].

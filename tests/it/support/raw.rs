@@ -38,7 +38,7 @@ impl Raw {
     pub async fn answer(&mut self) -> String {
         let mut text = Vec::new();
         let reading = async {
-            let mut piece = [0; 16 * 1024];
+            let mut piece = vec![0; 16 * 1024];
             loop {
                 match self.0.read(&mut piece).await {
                     Ok(0) | Err(_) => break,
