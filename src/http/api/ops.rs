@@ -9,7 +9,7 @@ use prometheus::TextEncoder;
 use tokio::time::timeout;
 
 use super::Shared;
-use super::view::{BotLine, BotsAnswer, StatusAnswer};
+use super::view::{BotsAnswer, StatusAnswer};
 use crate::http::{ErrorKind, HttpError, success};
 
 /// How long the store may take to commit before we are not ready. Probes wait 1 s or longer.
@@ -72,5 +72,6 @@ pub(super) async fn status(State(rooms): State<Shared>) -> Response {
 
 /// Every bot.
 pub(super) async fn bots(State(rooms): State<Shared>) -> Response {
-    success(BotsAnswer { bots: rooms.api.control.bots().into_iter().map(BotLine::masked).collect() })
+    let now = rooms.api.clock.now();
+    success(BotsAnswer { bots: rooms.api.control.bots().into_iter().map(|bot| bot.shown(now)).collect() })
 }

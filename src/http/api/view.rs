@@ -24,7 +24,7 @@ pub struct Status {
     pub config_hash: String,
     /// Whether the last reload (the start is the first) succeeded.
     pub last_reload_ok: bool,
-    /// When that was.
+    /// When a config was last put in force.
     pub last_reload: Timestamp,
     /// The store's engine: `sqlite`.
     pub store_engine: String,
@@ -122,13 +122,15 @@ impl BotLine {
         self
     }
 
-    /// Robots' replies are masked where they come in; this holds it for whatever comes here.
-    pub(super) fn masked(mut self) -> Self {
-        let texts = self.robots.iter_mut().flat_map(|robot| [&mut robot.reason, &mut robot.remedy]);
-        for text in texts.chain([&mut self.reason, &mut self.remedy]) {
-            *text = redact(text);
+    /// As it may be shown: pauses that are over are none, and replies are masked once more.
+    pub(super) fn shown(mut self, now: Timestamp) -> Self {
+        let mut robots = std::mem::take(&mut self.robots);
+        for robot in &mut robots {
+            robot.paused_until = robot.paused_until.filter(|until| *until > now);
+            robot.reason = redact(&robot.reason);
+            robot.remedy = redact(&robot.remedy);
         }
-        self
+        self.with_robots(robots)
     }
 }
 
@@ -153,7 +155,7 @@ struct ConfigAnswer {
     file: String,
     hash: String,
     last_reload_ok: bool,
-    last_reload: Timestamp,
+    last_reload_success: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -177,7 +179,7 @@ impl StatusAnswer {
                 file: status.config_file,
                 hash: status.config_hash,
                 last_reload_ok: status.last_reload_ok,
-                last_reload: status.last_reload,
+                last_reload_success: status.last_reload,
             },
             store: StoreAnswer {
                 engine: status.store_engine,

@@ -11,8 +11,10 @@ use crate::model::{How, Lang, Status, ToldAlert};
 use crate::render::words;
 use crate::store::MessageRow;
 
-/// Rows that are open at first: a person looks at a few dozen, and looks for the rest.
+/// With more alerts than this, headings of several rows start folded: so their names and numbers fit a few screens.
 const OPEN: usize = 100;
+/// Rows that a browser lays out together, when they come into sight.
+const CHUNK: usize = 50;
 
 struct Page<'a> {
     lang: Lang,
@@ -21,6 +23,8 @@ struct Page<'a> {
     sent: Timestamp,
     /// Rows of this kind are marked; the others are the most.
     marked: Option<How>,
+    /// Whether headings start open.
+    opened: bool,
     list: List<'a>,
 }
 
@@ -35,7 +39,9 @@ pub(super) fn draw(row: &MessageRow, lang: Lang, tz: &TimeZone) -> Html {
         _ => Some(How::Counted),
     };
     let sent = moment(row.at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-    let page = Page { lang, tz, sent, marked, list };
+    let headings = numbered(&list.sections).map(|(.., level)| level.groups.len()).sum::<usize>();
+    let opened = row.alerts.len() <= OPEN || headings == 1;
+    let page = Page { lang, tz, sent, marked, opened, list };
     let title = page.title();
     let mut html = open(lang, &title);
     html.raw("<header><h1>").text(&title).raw("</h1>\n<p>").text(&row.bot).raw(" · ").text(&page.sent_text());
@@ -46,9 +52,8 @@ pub(super) fn draw(row: &MessageRow, lang: Lang, tz: &TimeZone) -> Html {
     if row.alerts.is_empty() {
         html.raw("<pre>").text(&row.text).raw("</pre>\n");
     }
-    let mut left = OPEN;
-    for section in &page.list.sections {
-        page.section(&mut html, section, &mut left);
+    for (at, section) in page.list.sections.iter().enumerate() {
+        page.section(&mut html, at, section);
     }
     html.raw("</main>\n");
     html
@@ -122,7 +127,6 @@ impl Page<'_> {
             html.raw(pick(lang, "以下为发送时的状态。", "States are those of the time it was sent.")).raw("</p>\n");
         }
         if !self.list.shared.is_empty() {
-            html.raw("<p>").raw(pick(lang, "共同标签：", "All of them:")).raw("</p>\n");
             labels(html, &self.list.shared);
         }
     }
@@ -151,8 +155,7 @@ impl Page<'_> {
         html.raw("</nav>\n");
     }
 
-    fn section(&self, html: &mut Html, section: &Section<'_>, left: &mut usize) {
-        let at = self.list.sections.iter().position(|other| std::ptr::eq(other, section)).unwrap_or(0);
+    fn section(&self, html: &mut Html, at: usize, section: &Section<'_>) {
         html.raw("<h2>").raw(match section.status {
             Status::Firing => pick(self.lang, "告警中", "Firing"),
             Status::Resolved => pick(self.lang, "已恢复", "Resolved"),
@@ -162,15 +165,18 @@ impl Page<'_> {
             html.raw("<h3 class=\"").raw(tone(section.status, level.name)).raw("\" id=\"");
             anchor(html, at, l).raw("\">").text(&words::severity(self.lang, level.name));
             html.raw("<small>").number(level.len()).raw("</small></h3>\n");
-            for group in &level.groups {
-                self.group(html, group, tone(section.status, level.name), left);
+            for groups in level.groups.chunks(CHUNK) {
+                html.raw(if groups.len() == CHUNK { "<div class=\"c\">\n" } else { "<div>\n" });
+                for group in groups {
+                    self.group(html, group, tone(section.status, level.name));
+                }
+                html.raw("</div>\n");
             }
         }
     }
 
-    fn group(&self, html: &mut Html, group: &Group<'_>, tone: &'static str, left: &mut usize) {
+    fn group(&self, html: &mut Html, group: &Group<'_>, tone: &'static str) {
         if let [row] = group.rows.as_slice() {
-            *left = left.saturating_sub(1);
             html.raw("<div class=\"g ").raw(tone).raw("\"><b>");
             self.name(html, group, row).raw("</b>");
             self.row(html, group, row);
@@ -178,23 +184,23 @@ impl Page<'_> {
             return;
         }
         let Some(first) = group.rows.first() else { return };
-        let alone = numbered(&self.list.sections).map(|(.., level)| level.groups.len()).sum::<usize>() == 1;
-        let opened = alone || group.rows.len() <= *left;
-        *left = left.saturating_sub(group.rows.len());
-        html.raw("<details class=\"g ").raw(tone).raw(if opened { "\" open>" } else { "\">" }).raw("<summary><b>");
+        html.raw("<details class=\"g ").raw(tone).raw(if self.opened { "\" open>" } else { "\">" }).raw("<summary><b>");
         self.name(html, group, first).raw("</b><small>×").number(group.rows.len()).raw("</small></summary>\n");
         labels(html, &group.shared);
         if !group.summary.is_empty() {
             html.raw("<p class=\"s\">").text(group.summary).raw("</p>");
         }
-        html.raw("<ol>\n");
-        for row in &group.rows {
-            html.raw("<li>");
-            self.row(html, group, row);
-            // Its end tag may be left out, and so the page is smaller.
-            html.raw("\n");
+        for rows in group.rows.chunks(CHUNK) {
+            html.raw(if rows.len() == CHUNK { "<ol class=\"c\">\n" } else { "<ol>\n" });
+            for row in rows {
+                html.raw("<li>");
+                self.row(html, group, row);
+                // Its end tag may be left out, and so the page is smaller.
+                html.raw("\n");
+            }
+            html.raw("</ol>");
         }
-        html.raw("</ol></details>\n");
+        html.raw("</details>\n");
     }
 
     fn name<'h>(&self, html: &'h mut Html, group: &Group<'_>, row: &ToldAlert) -> &'h mut Html {
