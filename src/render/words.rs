@@ -36,7 +36,7 @@ pub(super) fn word(lang: Lang, key: &str) -> &str {
 }
 
 /// Picks by language.
-pub(super) const fn pick<T: Copy>(lang: Lang, zh: T, en: T) -> T {
+pub const fn pick<T: Copy>(lang: Lang, zh: T, en: T) -> T {
     match lang {
         Lang::Zh => zh,
         Lang::En => en,

@@ -53,12 +53,7 @@ async fn answer(rooms: &Shared, endpoint: Result<Endpoint, HttpError>, source: A
     };
     let response = match taken {
         Ok(Accepted { alerts, states }) => success(Taken { alerts, states }),
-        Err(error) => {
-            if error.kind == ErrorKind::Unavailable {
-                tracing::warn!(receiver, error = %error.message, "a webhook was answered with 503");
-            }
-            error.into_response()
-        }
+        Err(error) => error.into_response(),
     };
     ingest.metrics().webhooks.with_label_values(&[receiver.as_str(), response.status().as_str()]).inc();
     ingest.metrics().duration.observe(started.elapsed().as_secs_f64());

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::frame::{open, pick};
+use super::frame::open;
 use super::html::{Html, number_text};
 use super::list::{Group, Level, List, Section, Shared, told};
 use crate::http::api::view::moment;
 use crate::model::{How, Lang, Status, ToldAlert};
-use crate::render::words;
+use crate::render::words::{self, pick};
 use crate::store::MessageRow;
 
 /// With more alerts than this, headings of several rows start folded: so their names and numbers fit a few screens.

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::html::Html;
 use crate::model::Lang;
+use crate::render::words::pick;
 
 const CSS: &str = include_str!("page.css");
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
@@ -24,14 +25,6 @@ static CSP: LazyLock<String> = LazyLock::new(|| {
          frame-ancestors 'none'"
     )
 });
-
-/// Chooses by language.
-pub(super) const fn pick<T: Copy>(lang: Lang, zh: T, en: T) -> T {
-    match lang {
-        Lang::Zh => zh,
-        Lang::En => en,
-    }
-}
 
 /// A page up to and with its body's start.
 pub(super) fn open(lang: Lang, title: &str) -> Html {

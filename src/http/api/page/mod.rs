@@ -10,10 +10,11 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
 
-use self::frame::{answer, open, pick};
+use self::frame::{answer, open};
 use self::html::number_text;
 use super::Shared;
 use crate::model::{Lang, MessageId};
+use crate::render::words::pick;
 use crate::store::StoreError;
 
 /// The page of one message: every alert that it told.

@@ -176,10 +176,26 @@ async fn dead_letters_are_listed_replayed_and_deleted() {
 #[tokio::test]
 async fn a_dead_letter_of_a_bot_that_is_gone_needs_another() {
     let rig = Rig::start().await;
-    rig.died(1, "gone", 0).await;
-    let data = rig.get("/api/v1/dead-letters").await.data();
-    // The store only keeps letters of heads that it had.
-    assert_eq!(data["dead_letters"].as_array().unwrap().len(), 0);
+    let head = crate::store::NewHead {
+        bot: "gone".into(),
+        via: "default".into(),
+        idx: 0,
+        fingerprint: Fingerprint(1),
+        group: 1,
+        status: State::Firing,
+        severity: 0,
+        flags: crate::model::HeadFlags::default(),
+        starts_ms: NOW,
+        ends_ms: 0,
+    };
+    rig.store.append(crate::store::Append { received_ms: NOW, body: ONE.into(), heads: vec![head] }).await.unwrap();
+    rig.died(1, "gone", 1).await;
+    let id = rig.get("/api/v1/dead-letters?bot=gone").await.data()["dead_letters"][0]["id"].as_i64().unwrap();
+    let path = format!("/api/v1/dead-letters/{id}/replay");
+    let (error, at) = rig.post(&path, "").await.refused(400, "bad_data");
+    assert!(at == "bot" && error.contains("no longer"), "{error}");
+    rig.post(&format!("{path}?bot=gone"), "").await.refused(400, "bad_data");
+    rig.post(&format!("{path}?bot=dba"), "").await.data();
 }
 
 #[tokio::test]

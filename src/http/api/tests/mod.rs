@@ -164,6 +164,10 @@ impl Rig {
     }
 
     async fn with(switches: bool, default: bool) -> Self {
+        Self::below("", switches, default).await
+    }
+
+    async fn below(prefix: &str, switches: bool, default: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let registry = Registry::new();
         let metrics = StoreMetrics::register(&registry).unwrap();
@@ -181,11 +185,11 @@ impl Rig {
             limits: limits.clone(),
             registry,
             clock: clock.clone(),
-            prefix: String::new(),
+            prefix: prefix.to_owned(),
             lifecycle: switches,
             admin: switches,
         };
-        let app = assemble(routes(api), "", None);
+        let app = assemble(routes(api), prefix, None);
         Self { app, store, control, limits, clock, _folder: folder }
     }
 

@@ -241,9 +241,14 @@ async fn one_name_starts_open() {
 
 #[tokio::test]
 async fn the_first_page_leads_on() {
-    let rig = Rig::start().await;
-    let page = rig.get("/").await;
-    assert!(page.body.contains("alarmbell 1.2.3") && page.body.contains("/api/v1/webhook"));
+    // Behind a prefix, with and without the slash at its end.
+    let rig = Rig::below("/bell", true, true).await;
+    let page = rig.get("/bell").await;
+    assert_eq!(page.body, rig.get("/bell/").await.body);
+    assert!(page.body.contains("alarmbell 1.2.3") && page.body.contains("<code>/bell/api/v1/webhook</code>"));
+    let id = rig.sent(1, "ops", Vec::new(), "delivered").await;
+    let messages = rig.get("/bell/api/v1/messages").await.data();
+    assert_eq!(messages["messages"][0]["url"], format!("/bell/m/{id}"));
     let links: Vec<&str> = page.body.split("<a href=\"").skip(1).map(|part| part.split_once('"').unwrap().0).collect();
     assert!(links.len() >= 5);
     for link in links {
