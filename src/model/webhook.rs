@@ -157,7 +157,7 @@ fn explain(text: &str, error: &serde_json::Error) -> BodyError {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "Alertmanager's webhook body, an object")]
 struct Wire<'a> {
     #[serde(default, borrow, deserialize_with = "text")]
     receiver: Cow<'a, str>,
@@ -186,7 +186,7 @@ struct Wire<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an alert, an object")]
 struct WireAlert<'a> {
     #[serde(default, borrow, deserialize_with = "text")]
     status: Cow<'a, str>,
