@@ -109,8 +109,13 @@ impl Desk<'_> {
     ) -> Result<Composed, StoreError> {
         let found = self.sources(picked).await?;
         let via = picked_via(&found);
-        let alerts: Vec<SceneAlert> =
+        let all: Vec<SceneAlert> =
             picked.items.iter().zip(&found).map(|(item, (_, body))| self.scene_alert(item, body)).collect();
+        // What has not changed is only counted beside what has; alone it is a reminder.
+        let reminder = all.iter().all(|alert| alert.change == Change::Unchanged);
+        let named = |alert: &SceneAlert| reminder || alert.change != Change::Unchanged;
+        let alerts: Vec<SceneAlert> = all.iter().filter(|alert| named(alert)).cloned().collect();
+        let counted = u32::try_from(all.len() - alerts.len()).unwrap_or(u32::MAX);
         let (mentions, calls) =
             if stage.quiet { (Mentions::default(), Vec::new()) } else { self.mentions(&via, &alerts) };
         let newest = picked.items.iter().zip(&found).max_by_key(|(item, _)| item.head.body).map(|(_, (_, body))| body);
@@ -118,7 +123,7 @@ impl Desk<'_> {
             via: &via,
             notification: newest.cloned().unwrap_or_else(|| Arc::new(missing())),
             alerts,
-            still_firing: if self.config.send_resolved { picked.still_firing } else { 0 },
+            still_firing: counted.saturating_add(if self.config.send_resolved { picked.still_firing } else { 0 }),
             since_ms: picked.items.iter().map(|item| item.since_ms).min().unwrap_or(0),
             mentions,
             form: stage.form,
@@ -126,14 +131,19 @@ impl Desk<'_> {
         let scene = news.scene(self.settings, self.config, self.clock.now(), &id);
         let dialect = dialect(self.config);
         let rendered = render::render(&self.settings.templates, dialect.as_ref(), &scene);
-        let alerts = scene.alerts.iter().zip(&picked.items).zip(&rendered.how);
+        let mut shown = rendered.how.iter();
+        let how: Vec<How> = all
+            .iter()
+            .map(|alert| if named(alert) { shown.next().copied().unwrap_or(How::Counted) } else { How::Counted })
+            .collect();
+        let alerts = all.iter().zip(&picked.items).zip(&how);
         let alerts = alerts.map(|((alert, item), how)| told_alert(alert, &item.head, *how)).collect();
         let letter = Letter {
             kind: kind_of(stage.form, &rendered),
             group: picked.group,
             body: dialect.encode(&rendered.draft, uuid.as_str()).into(),
             text: history_text(&rendered.draft),
-            content: Content::Alerts(picked.items.iter().copied().zip(rendered.how).collect()),
+            content: Content::Alerts(picked.items.iter().copied().zip(how).collect()),
             alerts,
             calls,
             stage,
