@@ -86,6 +86,31 @@ async fn a_group_through_its_life() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_has_not_changed_is_counted_beside_what_has_also_after_the_window() {
+    // Alertmanager's group_interval is longer than any window: every later body of a group comes after it.
+    let rig = Rig::with("global: {dedup_window: 0s, language: en, timezone: UTC}").await;
+    rig.server.take(&Hook::new("g").firing("n1:9100").firing("n2:9100")).await;
+    rig.last(1).await;
+    rig.server.take(&Hook::new("g").firing("n1:9100").firing("n2:9100").firing("n3:9100")).await;
+    let joined = rig.last(2).await;
+    all_hold(&joined, &["n3", "1 new, 2 still firing"]);
+    assert!(joined.iter().all(|text| !text.contains("n1") && !text.contains("n2")), "{joined:?}");
+    rig.server.take(&Hook::new("g").resolved("n1:9100").firing("n2:9100").firing("n3:9100")).await;
+    let partly = rig.last(3).await;
+    all_hold(&partly, &["Resolved 1, still 2 Warning", "n1"]);
+    assert!(partly.iter().all(|text| !text.contains("n2") && !text.contains("n3")), "{partly:?}");
+    // Alone they are a reminder, and named.
+    rig.server.take(&Hook::new("g").firing("n2:9100").firing("n3:9100")).await;
+    all_hold(&rig.last(4).await, &["Still firing Warning", "n2", "n3"]);
+    let metrics = rig.server.metrics().await;
+    for bot in &rig.bots {
+        let told = |how: &str| metrics.sum("alert_states_told_total", &[("bot", &bot.name), ("how", how)]);
+        assert_eq!((told("named"), told("counted")), (6.0, 4.0), "{}", bot.name);
+    }
+    rig.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn recorded_pairs_are_told_once() {
     let rig = Rig::with("global: {dedup_window: 30s, language: en, timezone: UTC}").await;
     // Two Alertmanagers of one cluster, then the same one again after its repeat_interval within the window.
