@@ -12,6 +12,7 @@ mod keep;
 mod kill;
 mod layering;
 mod merge;
+mod network;
 mod pace;
 mod receive;
 mod reload;
