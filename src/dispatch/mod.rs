@@ -11,8 +11,10 @@ mod ladder;
 mod letter;
 mod metrics;
 mod once;
+mod outcome;
 mod preview;
 mod robot;
+mod shared;
 mod view;
 mod worker;
 
@@ -25,16 +27,15 @@ use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::bot::{Bot, Open};
-use self::robot::Robot;
+use self::bot::Bot;
+use self::shared::Shared;
 use self::worker::Worker;
-use crate::channel;
 use crate::clock::Clock;
-use crate::model::{Fingerprint, Head, MessageId, Severities};
+use crate::model::{Fingerprint, MessageId, Severities};
 use crate::render::{LinkRewrite, Templates};
 use crate::routing::Router;
-use crate::store::{BotImage, Feed, Retention, Store, StoreError};
-use crate::waiting::{Options, Queue, Terms, Told};
+use crate::store::{Feed, Retention, Store, StoreError};
+use crate::waiting::Options;
 
 pub use client::client;
 pub use config::{BotConfig, HttpClientConfig, RateLimit, RobotConfig};
@@ -83,19 +84,6 @@ impl Settings {
     }
 }
 
-/// What all workers share.
-pub(crate) struct Shared {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    settings: ArcSwap<Settings>,
-    metrics: DispatchMetrics,
-    random: RandomBytes,
-    fraction: RandomFraction,
-    bots: RwLock<HashMap<Arc<str>, Arc<Bot>>>,
-    robots: Mutex<HashMap<Arc<str>, Arc<Robot>>>,
-    dead_letters: Mutex<HashMap<Arc<str>, u64>>,
-}
-
 struct Running {
     config: Arc<BotConfig>,
     stop: CancellationToken,
@@ -123,90 +111,6 @@ pub struct Parts {
     pub settings: Settings,
     /// How long the history is kept.
     pub retention: Duration,
-}
-
-impl Shared {
-    fn bot(&self, name: &Arc<str>) -> Arc<Bot> {
-        if let Some(bot) = self.bots.read().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return Arc::clone(bot);
-        }
-        let mut bots = self.bots.write().unwrap_or_else(PoisonError::into_inner);
-        let options = self.settings.load().options;
-        let new = || Bot::new(Arc::clone(name), Queue::new(options, Terms::default()));
-        Arc::clone(bots.entry(Arc::clone(name)).or_insert_with(new))
-    }
-
-    /// In name order.
-    fn all_bots(&self) -> Vec<Arc<Bot>> {
-        let bots = self.bots.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = bots.values().map(Arc::clone).collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
-    }
-
-    fn robot(&self, id: &str) -> Arc<Robot> {
-        let mut robots = self.robots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(robot) = robots.get(id) {
-            return Arc::clone(robot);
-        }
-        let robot = Robot::new(id.into());
-        robots.insert(Arc::clone(&robot.id), Arc::clone(&robot));
-        robot
-    }
-
-    fn robots_of(&self, config: &BotConfig) -> Vec<Arc<Robot>> {
-        config.robots.iter().map(|robot| self.robot(&channel::robot_id(config.kind, robot.url.expose()))).collect()
-    }
-}
-
-impl Feed for Shared {
-    fn remember(&self, name: &Arc<str>, image: BotImage) {
-        let counters = image.counters;
-        let terms = Terms {
-            accepted: counters.accepted,
-            told_named: counters.told_named,
-            told_counted: counters.told_counted,
-            superseded: counters.superseded,
-            dead: counters.dead,
-        };
-        let mut queue = Queue::new(self.settings.load().options, terms);
-        for state in &image.told {
-            let told = Told {
-                status: state.status,
-                starts_ms: state.starts_ms,
-                ends_ms: state.ends_ms,
-                accepted_ms: state.accepted_ms,
-                told_ms: state.told_ms,
-            };
-            queue.remember(state.fingerprint, state.group, told);
-        }
-        let bot = Bot::new(Arc::clone(name), queue);
-        {
-            let mut desk = bot.desk();
-            desk.open = image.open.into_iter().map(|message| Open { message, items: None }).collect();
-            desk.unannounced = image.unannounced_dead;
-        }
-        self.bots.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(name), bot);
-    }
-
-    fn committed(&self, heads: &[(Arc<str>, Head)]) {
-        // All that one commit holds for a bot is applied before the bot hears of any: else the first alerts of a group
-        // would leave without the others.
-        let mut by_bot: HashMap<&Arc<str>, Vec<&Head>> = HashMap::new();
-        for (name, head) in heads {
-            by_bot.entry(name).or_default().push(head);
-        }
-        for (name, heads) in by_bot {
-            let bot = self.bot(name);
-            {
-                let mut queue = bot.queue();
-                for head in heads {
-                    queue.apply(*head);
-                }
-            }
-            bot.ring();
-        }
-    }
 }
 
 impl Dispatcher {
@@ -339,7 +243,7 @@ impl Dispatcher {
         };
         for open in foreign {
             bot.release(&open);
-            if let Err(error) = worker::give_up(&self.shared, bot, &open.message).await {
+            if let Err(error) = outcome::give_up(&self.shared, bot, &open.message).await {
                 tracing::warn!(bot = %bot.name, %error, "an old message can not be closed");
             }
         }

@@ -7,20 +7,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::bot::{Bot, Open};
 use super::client::{self, Reply};
-use super::ladder::{Stage, Step};
+use super::ladder::Stage;
 use super::letter::{Content, Desk, Letter};
+use super::outcome::give_up;
 use super::robot::Robot;
-use super::{BotConfig, RobotConfig, Shared};
+use super::shared::Shared;
+use super::{BotConfig, RobotConfig};
 use crate::channel;
-use crate::model::{BotKind, GroupId, How, MessageId, Millis, Status, Verdict};
+use crate::model::{BotKind, GroupId, MessageId, Verdict};
 use crate::render::TemplateFailure;
-use crate::store::{Begin, Begun, Effect, NewDeadLetter, OpenMessage, Outcome, RobotState, StoreError, ToldState};
-use crate::waiting::{Item, Picked};
+use crate::store::{Begin, Begun, OpenMessage, StoreError};
+use crate::waiting::Picked;
 
 /// How long the worker waits before it asks a store again that did not answer.
-const STORE_AGAIN: Duration = Duration::from_secs(1);
-/// Superseded rows that one outcome deletes, at most.
-const GARBAGE: usize = 500;
+pub(super) const STORE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Sends one bot's messages through one robot.
 pub(super) struct Worker {
@@ -34,7 +34,7 @@ pub(super) struct Worker {
 }
 
 /// The worker was told to stop.
-struct Stopped;
+pub(super) struct Stopped;
 
 impl Worker {
     /// Runs until it is told to stop. A message that was begun is always finished first.
@@ -58,7 +58,7 @@ impl Worker {
         }
     }
 
-    async fn sleep(&self, time: Duration) -> Result<(), Stopped> {
+    pub(super) async fn sleep(&self, time: Duration) -> Result<(), Stopped> {
         let until = self.shared.clock.mono() + time;
         tokio::select! {
             () = self.stop.cancelled() => Err(Stopped),
@@ -126,7 +126,7 @@ impl Worker {
         if self.due().await.is_err() {
             return Ok(());
         }
-        let Some(mut letter) = self.compose().await? else { return Ok(()) };
+        let Some(letter) = self.compose().await? else { return Ok(()) };
         let attempt = match self.begin(&letter).await {
             Ok(Some(attempt)) => attempt,
             Ok(None) => {
@@ -139,7 +139,7 @@ impl Worker {
             }
         };
         let verdict = self.send(&letter).await;
-        self.conclude(&mut letter, attempt, verdict).await;
+        self.conclude(&letter, attempt, verdict).await;
         Ok(())
     }
 
@@ -235,7 +235,7 @@ impl Worker {
         }
     }
 
-    fn open_of(&self, letter: &Letter) -> Open {
+    pub(super) fn open_of(&self, letter: &Letter) -> Open {
         let items = match &letter.content {
             Content::Alerts(items) => items.iter().map(|(item, _)| *item).collect(),
             Content::Notice(_) => Vec::new(),
@@ -297,241 +297,4 @@ impl Worker {
             Err(verdict) => verdict,
         }
     }
-
-    /// Writes down what became of the attempt, and lets the queue know. A store that does not answer is asked until it
-    /// does: the message may have been delivered, and nothing else may be sent before that is written.
-    async fn conclude(&self, letter: &mut Letter, attempt: i64, verdict: Verdict) {
-        let now_ms = self.shared.clock.now_ms();
-        let rand = (self.shared.fraction)();
-        let state = self.robot.after(&verdict, now_ms, rand);
-        let step = self.step(letter, &verdict);
-        let effect = self.effect(letter, &verdict, step, now_ms);
-        let garbage = self.bot.queue().take_garbage(GARBAGE);
-        let outcome = Outcome {
-            bot: Arc::clone(&self.bot.name),
-            robot: Arc::clone(&self.robot.id),
-            message: letter.id.clone(),
-            attempt,
-            ended_ms: now_ms,
-            verdict: verdict.as_str(),
-            reason: verdict.reason().to_owned(),
-            robot_state: state.clone(),
-            effect,
-            superseded: garbage.clone(),
-        };
-        loop {
-            match self.shared.store.finish(outcome.clone()).await {
-                Ok(()) => break,
-                Err(StoreError::NotFound) => break,
-                Err(error) => {
-                    tracing::error!(bot = %self.bot.name, %error, "an outcome can not be written; sending waits");
-                    if self.sleep(STORE_AGAIN).await.is_err() {
-                        // The attempt stays open, and the next start treats its outcome as unknown.
-                        return;
-                    }
-                }
-            }
-        }
-        self.robot.ended(self.shared.clock.mono());
-        self.robot.set(state.clone(), now_ms, self.shared.clock.mono());
-        self.settle(letter, &verdict, step, now_ms);
-        self.report(letter, &verdict, &state);
-    }
-
-    /// What a refusal leads to; `None` for other verdicts.
-    fn step(&self, letter: &Letter, verdict: &Verdict) -> Option<Step> {
-        let Verdict::Rejected { .. } = verdict else { return None };
-        let Content::Alerts(items) = &letter.content else { return None };
-        Some(letter.stage.refused(items.len(), channel::refuses_mention(self.config.kind, verdict)))
-    }
-
-    fn effect(&self, letter: &Letter, verdict: &Verdict, step: Option<Step>, now_ms: Millis) -> Effect {
-        match (&letter.content, verdict) {
-            (Content::Notice(dead), Verdict::Delivered | Verdict::Rejected { .. }) => Effect::Announced(*dead),
-            (Content::Alerts(items), Verdict::Delivered) => {
-                Effect::Told(items.iter().map(|(item, how)| (item.head.pos, told_state(item, now_ms), *how)).collect())
-            }
-            (Content::Alerts(items), Verdict::Rejected { reason }) if step == Some(Step::Dead) => {
-                let letters = items.iter().enumerate();
-                Effect::Dead(letters.map(|(at, (item, _))| dead_letter(letter, at, item, reason)).collect())
-            }
-            (Content::Alerts(_), Verdict::Rejected { .. }) => Effect::Kept { open: false },
-            _ => Effect::Kept { open: self.stays_open(letter, verdict) },
-        }
-    }
-
-    /// DingTalk knows a message again by its id: after an unknown outcome the same is sent until its outcome is known.
-    fn stays_open(&self, letter: &Letter, verdict: &Verdict) -> bool {
-        let was_open = letter.text.is_empty();
-        self.config.kind == BotKind::DingTalk
-            && matches!(letter.content, Content::Alerts(_))
-            && (was_open || matches!(verdict, Verdict::UnknownOutcome { .. }))
-    }
-
-    /// After the commit: the queue and the desk learn what the store knows.
-    fn settle(&self, letter: &Letter, verdict: &Verdict, step: Option<Step>, now_ms: Millis) {
-        let mut desk = self.bot.desk();
-        let mut queue = self.bot.queue();
-        if let Content::Notice(dead) = letter.content {
-            if matches!(verdict, Verdict::Delivered | Verdict::Rejected { .. }) {
-                desk.unannounced = desk.unannounced.saturating_sub(dead);
-            }
-            return;
-        }
-        match (verdict, step) {
-            (Verdict::Delivered, _) => {
-                queue.told(&letter.covers(), now_ms);
-                let now = self.shared.clock.mono();
-                desk.called.extend(letter.calls.iter().map(|name| (name.clone(), now)));
-                desk.retrying.remove(&letter.group);
-                if !letter.stage.halving {
-                    desk.stages.remove(&letter.group);
-                }
-            }
-            (_, Some(Step::Dead)) => {
-                queue.dead(&letter.versions());
-                desk.unannounced += u32::try_from(letter.versions().len()).unwrap_or(u32::MAX);
-                desk.retrying.remove(&letter.group);
-                if !letter.stage.halving {
-                    desk.stages.remove(&letter.group);
-                }
-            }
-            (_, Some(Step::Again(stage))) => {
-                queue.released(&letter.versions());
-                desk.stages.insert(letter.group, stage);
-                desk.retrying.remove(&letter.group);
-            }
-            // Its alerts stay locked: newer states leave in the next message.
-            _ if self.stays_open(letter, verdict) => desk.open.push_front(self.open_of(letter)),
-            _ => {
-                queue.released(&letter.versions());
-                desk.retrying.insert(letter.group, letter.id.clone());
-            }
-        }
-        if !queue.has_ready() {
-            desk.stages.clear();
-        }
-    }
-
-    fn report(&self, letter: &Letter, verdict: &Verdict, state: &RobotState) {
-        let metrics = &self.shared.metrics;
-        let bot = &*self.bot.name;
-        metrics.attempt(bot, verdict);
-        if matches!(verdict, Verdict::Delivered | Verdict::Rejected { .. }) {
-            metrics.message(bot, letter.kind, verdict);
-        }
-        match verdict {
-            Verdict::Delivered => {
-                tracing::debug!(bot, id = %letter.id, "delivered");
-                let Content::Alerts(items) = &letter.content else { return };
-                let settings = self.shared.settings.load();
-                for (item, _) in items {
-                    let waited = state.last_verdict_ms.saturating_sub(item.since_ms).max(0);
-                    metrics.told_after(self.config.kind, settings.severities.name(item.head.severity), waited);
-                }
-            }
-            Verdict::Misconfigured { reason, remedy } => {
-                tracing::error!(bot, id = %letter.id, reason = %reason, remedy = %remedy, "the robot refuses every message");
-            }
-            verdict => {
-                tracing::warn!(bot, id = %letter.id, verdict = verdict.as_str(), reason = verdict.reason(), "not delivered");
-            }
-        }
-    }
-}
-
-/// Closes an open message in the store; its alerts wait on.
-pub(super) async fn give_up(shared: &Shared, bot: &Bot, open: &OpenMessage) -> Result<(), StoreError> {
-    let (state, _) = shared.store.robot(&open.robot, shared.clock.now_ms()).await?;
-    let closed = shared
-        .store
-        .finish(Outcome {
-            bot: Arc::clone(&bot.name),
-            robot: open.robot.as_str().into(),
-            message: open.id.clone(),
-            attempt: open.attempt.unwrap_or(0),
-            ended_ms: shared.clock.now_ms(),
-            verdict: "unknown_outcome",
-            reason: "the process ended before the outcome was known".to_owned(),
-            robot_state: state,
-            effect: Effect::Kept { open: false },
-            superseded: Vec::new(),
-        })
-        .await;
-    match closed {
-        Err(StoreError::NotFound) => Ok(()),
-        other => other,
-    }
-}
-
-const fn told_state(item: &Item, now_ms: Millis) -> ToldState {
-    let head = &item.head;
-    let ended_silently = matches!(head.status, Status::Firing) && head.ends_ms != 0;
-    ToldState {
-        fingerprint: head.fingerprint,
-        group: head.group,
-        status: if ended_silently { Status::Resolved } else { head.status },
-        starts_ms: head.starts_ms,
-        ends_ms: head.ends_ms,
-        accepted_ms: head.accepted_ms,
-        told_ms: now_ms,
-    }
-}
-
-fn dead_letter(letter: &Letter, at: usize, item: &Item, reason: &str) -> NewDeadLetter {
-    let (via, body) = match letter.sources.get(at) {
-        Some((via, body)) => (via.to_string(), alone(body, item)),
-        None => (String::new(), Vec::new()),
-    };
-    let alert = letter.alerts.get(at).cloned().unwrap_or_else(|| crate::model::ToldAlert {
-        fingerprint: item.fingerprint(),
-        status: item.head.status,
-        how: How::Named,
-        severity: String::new(),
-        labels: crate::model::Labels::new(),
-        summary: String::new(),
-        starts_ms: item.head.starts_ms,
-        ends_ms: item.head.ends_ms,
-    });
-    NewDeadLetter {
-        pos: item.head.pos,
-        via,
-        group: letter.group,
-        alert,
-        body: body.into(),
-        reason: reason.to_owned(),
-        severity: item.head.severity,
-    }
-}
-
-/// A webhook body that holds just this alert.
-fn alone(body: &crate::model::Notification, item: &Item) -> Vec<u8> {
-    let index = usize::try_from(item.head.idx).unwrap_or(usize::MAX);
-    let Some(alert) = body.alerts.get(index) else { return Vec::new() };
-    let time = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string());
-    let value = serde_json::json!({
-        "receiver": body.receiver,
-        "status": alert.status,
-        "alerts": [{
-            "status": alert.status,
-            "labels": alert.labels,
-            "annotations": alert.annotations,
-            "startsAt": time(alert.starts_at),
-            "endsAt": time(alert.ends_at),
-            "generatorURL": alert.generator_url,
-            "fingerprint": alert.fingerprint,
-            "silenceURL": alert.silence_url,
-            "dashboardURL": alert.dashboard_url,
-            "panelURL": alert.panel_url,
-            "valueString": alert.value_string,
-        }],
-        "groupLabels": body.group_labels,
-        "commonLabels": body.common_labels,
-        "commonAnnotations": body.common_annotations,
-        "externalURL": body.external_url,
-        "version": body.version,
-        "groupKey": body.group_key,
-        "truncatedAlerts": 0,
-    });
-    value.to_string().into_bytes()
 }

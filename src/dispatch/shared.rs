@@ -1,0 +1,112 @@
+//! What the dispatcher and all workers share, and how it hears of commits.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+
+use super::bot::{Bot, Open};
+use super::robot::Robot;
+use super::{BotConfig, DispatchMetrics, RandomBytes, RandomFraction, Settings};
+use crate::channel;
+use crate::clock::Clock;
+use crate::model::Head;
+use crate::store::{BotImage, Feed, Store};
+use crate::waiting::{Queue, Terms, Told};
+
+/// What all workers share.
+pub(crate) struct Shared {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: ArcSwap<Settings>,
+    pub(super) metrics: DispatchMetrics,
+    pub(super) random: RandomBytes,
+    pub(super) fraction: RandomFraction,
+    pub(super) bots: RwLock<HashMap<Arc<str>, Arc<Bot>>>,
+    pub(super) robots: Mutex<HashMap<Arc<str>, Arc<Robot>>>,
+    pub(super) dead_letters: Mutex<HashMap<Arc<str>, u64>>,
+}
+
+impl Shared {
+    pub(super) fn bot(&self, name: &Arc<str>) -> Arc<Bot> {
+        if let Some(bot) = self.bots.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Arc::clone(bot);
+        }
+        let mut bots = self.bots.write().unwrap_or_else(PoisonError::into_inner);
+        let options = self.settings.load().options;
+        let new = || Bot::new(Arc::clone(name), Queue::new(options, Terms::default()));
+        Arc::clone(bots.entry(Arc::clone(name)).or_insert_with(new))
+    }
+
+    /// In name order.
+    pub(super) fn all_bots(&self) -> Vec<Arc<Bot>> {
+        let bots = self.bots.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = bots.values().map(Arc::clone).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    pub(super) fn robot(&self, id: &str) -> Arc<Robot> {
+        let mut robots = self.robots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(robot) = robots.get(id) {
+            return Arc::clone(robot);
+        }
+        let robot = Robot::new(id.into());
+        robots.insert(Arc::clone(&robot.id), Arc::clone(&robot));
+        robot
+    }
+
+    pub(super) fn robots_of(&self, config: &BotConfig) -> Vec<Arc<Robot>> {
+        config.robots.iter().map(|robot| self.robot(&channel::robot_id(config.kind, robot.url.expose()))).collect()
+    }
+}
+
+impl Feed for Shared {
+    fn remember(&self, name: &Arc<str>, image: BotImage) {
+        let counters = image.counters;
+        let terms = Terms {
+            accepted: counters.accepted,
+            told_named: counters.told_named,
+            told_counted: counters.told_counted,
+            superseded: counters.superseded,
+            dead: counters.dead,
+        };
+        let mut queue = Queue::new(self.settings.load().options, terms);
+        for state in &image.told {
+            let told = Told {
+                status: state.status,
+                starts_ms: state.starts_ms,
+                ends_ms: state.ends_ms,
+                accepted_ms: state.accepted_ms,
+                told_ms: state.told_ms,
+            };
+            queue.remember(state.fingerprint, state.group, told);
+        }
+        let bot = Bot::new(Arc::clone(name), queue);
+        {
+            let mut desk = bot.desk();
+            desk.open = image.open.into_iter().map(|message| Open { message, items: None }).collect();
+            desk.unannounced = image.unannounced_dead;
+        }
+        self.bots.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(name), bot);
+    }
+
+    fn committed(&self, heads: &[(Arc<str>, Head)]) {
+        // All that one commit holds for a bot is applied before the bot hears of any: else the first alerts of a group
+        // would leave without the others.
+        let mut by_bot: HashMap<&Arc<str>, Vec<&Head>> = HashMap::new();
+        for (name, head) in heads {
+            by_bot.entry(name).or_default().push(head);
+        }
+        for (name, heads) in by_bot {
+            let bot = self.bot(name);
+            {
+                let mut queue = bot.queue();
+                for head in heads {
+                    queue.apply(*head);
+                }
+            }
+            bot.ring();
+        }
+    }
+}
