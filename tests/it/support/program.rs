@@ -6,15 +6,18 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 /// See the module's text.
 pub struct Program {
     name: String,
     child: Child,
     output: Arc<Mutex<String>>,
+    /// They end when the program has closed its streams.
+    readers: Vec<JoinHandle<()>>,
 }
 
-fn collect(from: impl AsyncRead + Unpin + Send + 'static, to: &Arc<Mutex<String>>) {
+fn collect(from: impl AsyncRead + Unpin + Send + 'static, to: &Arc<Mutex<String>>) -> JoinHandle<()> {
     let to = Arc::clone(to);
     tokio::spawn(async move {
         let mut lines = BufReader::new(from).split(b'\n');
@@ -23,7 +26,7 @@ fn collect(from: impl AsyncRead + Unpin + Send + 'static, to: &Arc<Mutex<String>
             text.push_str(&String::from_utf8_lossy(&line));
             text.push('\n');
         }
-    });
+    })
 }
 
 impl Program {
@@ -39,9 +42,9 @@ impl Program {
         let name = program.as_ref().to_string_lossy().into_owned();
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let output = Arc::default();
-        collect(child.stdout.take().unwrap(), &output);
-        collect(child.stderr.take().unwrap(), &output);
-        Self { name, child, output }
+        let readers =
+            vec![collect(child.stdout.take().unwrap(), &output), collect(child.stderr.take().unwrap(), &output)];
+        Self { name, child, output, readers }
     }
 
     /// What it has written so far, both streams.
@@ -85,7 +88,11 @@ impl Program {
     /// Waits for its end.
     pub async fn wait(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(super::PATIENCE, self.child.wait()).await;
-        ended.unwrap_or_else(|_| panic!("{} does not end:\n{}", self.name, self.output())).unwrap()
+        let ended = ended.unwrap_or_else(|_| panic!("{} does not end:\n{}", self.name, self.output())).unwrap();
+        for reader in self.readers.drain(..) {
+            tokio::time::timeout(super::PATIENCE, reader).await.expect("its output does not end").unwrap();
+        }
+        ended
     }
 }
 
