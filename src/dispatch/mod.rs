@@ -292,7 +292,7 @@ impl Dispatcher {
         let now_ms = self.shared.clock.now_ms();
         for bot in self.shared.all_bots() {
             loop {
-                let garbage = bot.queue().take_garbage(GARBAGE);
+                let garbage = bot.queue().take_garbage_for(&[], GARBAGE);
                 if garbage.is_empty() {
                     break;
                 }

@@ -24,7 +24,10 @@ impl Worker {
         let state = self.robot.after(&verdict, now_ms, rand);
         let step = self.step(letter, &verdict);
         let effect = self.effect(letter, &verdict, step, now_ms);
-        let garbage = self.bot.queue().take_garbage(GARBAGE);
+        // Old states of what is told or dies now must not come back at a restart: their rows go in the same commit.
+        let leaving = matches!(effect, Effect::Told(_) | Effect::Dead(_));
+        let versions = if leaving { letter.versions() } else { Vec::new() };
+        let garbage = self.bot.queue().take_garbage_for(&versions, GARBAGE);
         let outcome = Outcome {
             bot: Arc::clone(&self.bot.name),
             robot: Arc::clone(&self.robot.id),

@@ -1,51 +1,142 @@
-//! What the index knows of one alert.
+//! What the index knows of one alert, and the rules that compare its states.
 
-use super::Told;
-use crate::model::{Change, GroupId, Head, HeadFlags, Millis, Status};
+use super::slab::Id;
+use super::state::{Chain, Flight, Held, State};
+use super::{Item, Told};
+use crate::model::{Change, Fingerprint, GroupId, Head, HeadFlags, Millis, Status};
 
-/// A state that waits, with what it stands for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waiting {
-    pub(super) head: Head,
-    /// Changes of status absorbed while waiting.
-    pub(super) flaps: u16,
-    /// Acceptance of the oldest state it stands for.
-    pub(super) since_ms: Millis,
-}
+/// Copies of one alert that two Alertmanagers dated on arrival differ by less than this; measured: under 1 ms.
+const SAME_START_MS: Millis = 1_000;
 
-impl Waiting {
-    pub(super) const fn of(head: Head) -> Self {
-        Self { head, flaps: 0, since_ms: head.accepted_ms }
-    }
-
-    /// The newer state, standing also for this one.
-    pub(super) fn replaced_by(self, head: Head) -> Self {
-        let turned = u16::from(head.status != self.head.status);
-        Self { head, flaps: self.flaps.saturating_add(turned), since_ms: self.since_ms }
-    }
-}
-
-/// One alert. The rare parts are boxed: a million of these wait on the worst day.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Entry {
-    pub(super) group: GroupId,
-    pub(super) told: Option<Box<Told>>,
-    pub(super) waiting: Option<Waiting>,
-    /// The version in a message that is being sent.
-    pub(super) flight: Option<Box<Waiting>>,
-    /// A firing that may be a late copy of one that has ended; with the time until which it is held.
-    pub(super) held: Option<Box<(Head, Millis)>>,
-    /// Whether the newest state came in a body that said "repeat interval elapsed".
-    pub(super) newest_repeats: bool,
-}
-
-/// The newest state that an arriving one is compared with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Newest {
-    pub(super) status: Status,
+/// The state that the chat was last told.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
     pub(super) starts_ms: Millis,
     pub(super) ends_ms: Millis,
     pub(super) accepted_ms: Millis,
+    /// When it was last seen, for forgetting.
+    pub(super) seen_ms: Millis,
+    pub(super) group: GroupId,
+    pub(super) status: Status,
+    /// Whether it came in a body that said "repeat interval elapsed". Not stored: after a restart such a body counts as
+    /// the first one, and may be told once more.
+    repeats: bool,
+}
+
+impl Known {
+    pub(super) fn new(told: &Told, group: GroupId) -> Self {
+        Self {
+            starts_ms: told.starts_ms,
+            ends_ms: told.ends_ms,
+            accepted_ms: told.accepted_ms,
+            seen_ms: told.told_ms.max(told.accepted_ms),
+            group,
+            status: told.status,
+            repeats: false,
+        }
+    }
+
+    pub(super) fn of(flight: &Flight, now_ms: Millis) -> Self {
+        let state = &flight.state;
+        Self {
+            starts_ms: state.starts_ms,
+            ends_ms: state.ends_ms,
+            accepted_ms: state.accepted_ms,
+            seen_ms: now_ms.max(state.accepted_ms),
+            group: flight.group,
+            status: state.status(),
+            repeats: state.flags.has(HeadFlags::REPEAT),
+        }
+    }
+
+    /// It has ended, in a chat that is told of firings only.
+    pub(super) fn end(&mut self, ends_ms: Millis, accepted_ms: Millis) {
+        self.status = Status::Resolved;
+        self.ends_ms = ends_ms;
+        self.accepted_ms = accepted_ms;
+        self.seen_ms = self.seen_ms.max(accepted_ms);
+    }
+
+    pub(super) fn fires(&self) -> bool {
+        self.status == Status::Firing
+    }
+}
+
+/// What few alerts have.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
+pub(super) struct Rare {
+    /// What the waiting state stands for.
+    pub(super) chain: Chain,
+    /// Superseded positions whose rows nobody needs. Sorted.
+    pub(super) spare: Vec<i64>,
+    /// Whether the queue knows that there are some.
+    pub(super) spare_listed: bool,
+    pub(super) flight: Option<Box<Flight>>,
+    pub(super) held: Option<Box<Held>>,
+}
+
+/// One alert. The rare parts are boxed: a million of these wait on the worst day.
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
+pub(super) struct Entry {
+    pub(super) fingerprint: Fingerprint,
+    /// Where it was last seen.
+    pub(super) group: GroupId,
+    pub(super) waiting: Option<State>,
+    pub(super) known: Option<Box<Known>>,
+    pub(super) rare: Option<Box<Rare>>,
+    /// Neighbours among the group's alerts that could be told now.
+    pub(super) prev: Id,
+    pub(super) next: Id,
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self {
+            fingerprint: Fingerprint(0),
+            group: 0,
+            waiting: None,
+            known: None,
+            rare: None,
+            prev: Id::NONE,
+            next: Id::NONE,
+        }
+    }
+}
+
+/// The newest state, that an arriving one is compared with.
+struct Newest {
+    status: Status,
+    starts_ms: Millis,
+    ends_ms: Millis,
+    accepted_ms: Millis,
+    repeats: bool,
+}
+
+impl Newest {
+    fn of(state: &State) -> Self {
+        Self {
+            status: state.status(),
+            starts_ms: state.starts_ms,
+            ends_ms: state.ends_ms,
+            accepted_ms: state.accepted_ms,
+            repeats: state.flags.has(HeadFlags::REPEAT),
+        }
+    }
+
+    /// Whether a firing state may be a copy of the one that has ended: a new one starts after the end of the old.
+    fn may_have_been(&self, head: &Head) -> bool {
+        head.starts_ms != 0
+            && self.starts_ms != 0
+            && (head.starts_ms <= self.starts_ms + SAME_START_MS || head.starts_ms < self.ends_ms)
+    }
+
+    /// Whether a resolve tells of a later end than the one that is known, of a firing that nobody sent. A client that
+    /// sends an end without a start makes Alertmanager set both to the same time: that tells nothing new.
+    fn is_before(&self, head: &Head) -> bool {
+        self.ends_ms > 0 && head.starts_ms > self.ends_ms && head.ends_ms > head.starts_ms
+    }
 }
 
 /// What an arriving state is.
@@ -55,94 +146,169 @@ pub(super) enum Arrival {
     News,
     /// The same again.
     Repeat,
+    /// Older than what is still to be told.
+    Outdated,
     /// Perhaps a late copy: hold it until then.
     Hold(Millis),
     /// A resolve for a chat that does not want to hear of resolves.
     Silent,
 }
 
+fn is_silent(head: &Head) -> bool {
+    head.status == Status::Resolved && head.flags.has(HeadFlags::SILENT)
+}
+
+/// Order in a message: what changed first, firing before resolved, then by severity and age.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Rank {
+    pub(super) unchanged: bool,
+    status: Status,
+    pub(super) severity: u8,
+    pub(super) since_ms: Millis,
+    pos: i64,
+}
+
 impl Entry {
-    pub(super) fn newest(&self) -> Option<Newest> {
-        let head = self.waiting.as_ref().map(|w| w.head).or_else(|| self.flight.as_ref().map(|w| w.head));
-        match (head, &self.told) {
-            (Some(head), _) => Some(Newest {
-                status: head.status,
-                starts_ms: head.starts_ms,
-                ends_ms: head.ends_ms,
-                accepted_ms: head.accepted_ms,
-            }),
-            (None, Some(told)) => Some(Newest {
-                status: told.status,
-                starts_ms: told.starts_ms,
-                ends_ms: told.ends_ms,
-                accepted_ms: told.accepted_ms,
-            }),
-            (None, None) => None,
+    pub(super) fn flight(&self) -> Option<&Flight> {
+        self.rare.as_ref().and_then(|rare| rare.flight.as_deref())
+    }
+
+    pub(super) fn held(&self) -> Option<&Held> {
+        self.rare.as_ref().and_then(|rare| rare.held.as_deref())
+    }
+
+    pub(super) fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Gives the rare part back when nothing is in it.
+    pub(super) fn trim(&mut self) {
+        let empty = |rare: &Rare| {
+            rare.flight.is_none() && rare.held.is_none() && rare.spare.is_empty() && rare.chain.is_empty()
+        };
+        if self.rare.as_deref().is_some_and(empty) {
+            self.rare = None;
         }
     }
 
-    /// Compares an arriving state with the newest one only (design section 3, "Duplicates").
+    fn newest(&self) -> Option<Newest> {
+        let untold = self.waiting.as_ref().or_else(|| self.flight().map(|flight| &flight.state));
+        untold.map(Newest::of).or_else(|| {
+            self.known.as_deref().map(|known| Newest {
+                status: known.status,
+                starts_ms: known.starts_ms,
+                ends_ms: known.ends_ms,
+                accepted_ms: known.accepted_ms,
+                repeats: known.repeats,
+            })
+        })
+    }
+
+    /// Compares an arriving state with the newest one only.
     pub(super) fn classify(&self, head: &Head, window_ms: Millis) -> Arrival {
         let Some(newest) = self.newest() else {
-            return if head.flags.has(HeadFlags::SILENT) { Arrival::Silent } else { Arrival::News };
+            return if is_silent(head) { Arrival::Silent } else { Arrival::News };
         };
         if head.flags.has(HeadFlags::REPLAY) {
-            return Arrival::News;
+            // Whatever is untold came after the refusal of the one that comes back.
+            let told = self.waiting.is_none() && self.flight().is_none() && self.held().is_none();
+            return if told { Arrival::News } else { Arrival::Outdated };
         }
         // A wall clock that stepped back makes later bodies look earlier: they count as within the window.
         let within = head.accepted_ms - newest.accepted_ms <= window_ms;
         match (newest.status, head.status) {
             (Status::Firing, Status::Firing) => {
-                let first_reminder = head.flags.has(HeadFlags::REPEAT) && !self.newest_repeats;
+                let first_reminder = head.flags.has(HeadFlags::REPEAT) && !newest.repeats;
                 if within && !first_reminder { Arrival::Repeat } else { Arrival::News }
             }
-            (Status::Resolved, Status::Resolved) => {
-                let later_episode = newest.ends_ms > 0 && head.starts_ms > newest.ends_ms;
-                match (later_episode, head.flags.has(HeadFlags::SILENT)) {
-                    (_, true) => Arrival::Silent,
-                    (true, false) => Arrival::News,
-                    (false, false) => Arrival::Repeat,
-                }
-            }
-            (Status::Firing, Status::Resolved) if head.flags.has(HeadFlags::SILENT) => Arrival::Silent,
+            (_, Status::Resolved) if is_silent(head) => Arrival::Silent,
             (Status::Firing, Status::Resolved) => Arrival::News,
-            (Status::Resolved, Status::Firing) => {
-                let same_episode = head.starts_ms != 0 && newest.starts_ms != 0 && head.starts_ms <= newest.starts_ms;
-                if within && same_episode { Arrival::Hold(newest.accepted_ms + window_ms) } else { Arrival::News }
+            (Status::Resolved, Status::Resolved) if newest.is_before(head) => Arrival::News,
+            (Status::Resolved, Status::Resolved) => Arrival::Repeat,
+            (Status::Resolved, Status::Firing) if within && newest.may_have_been(head) => {
+                Arrival::Hold(newest.accepted_ms.min(head.accepted_ms) + window_ms)
+            }
+            (Status::Resolved, Status::Firing) => Arrival::News,
+        }
+    }
+
+    fn chain_flaps(&self) -> u16 {
+        self.rare.as_ref().map_or(0, |rare| rare.chain.flaps)
+    }
+
+    /// What the waiting state means to a chat that was told what is known.
+    pub(super) fn change(&self, waiting: &State) -> Change {
+        let told_fires = self.known.as_ref().map(|known| known.fires());
+        match (told_fires, waiting.status()) {
+            (None, Status::Firing) => Change::New,
+            (None | Some(false), Status::Resolved) => Change::FiredResolved,
+            (Some(false), Status::Firing) => Change::Refired,
+            (Some(true), Status::Resolved) if waiting.has_ended() => Change::FiredResolved,
+            (Some(true), Status::Resolved) => Change::Resolved,
+            (Some(true), Status::Firing) => {
+                if self.chain_flaps() > 0 || self.starts_anew(waiting) {
+                    Change::Refired
+                } else {
+                    Change::Unchanged
+                }
             }
         }
     }
 
-    /// What a waiting state means to a chat that was told `self.told`.
-    pub(super) fn change(&self, waiting: &Waiting) -> Change {
-        let Some(told) = &self.told else {
-            return match waiting.head.status {
-                Status::Firing => Change::New,
-                Status::Resolved => Change::FiredResolved,
-            };
-        };
-        match (told.status, waiting.head.status) {
-            (Status::Firing, Status::Resolved) => Change::Resolved,
-            (Status::Resolved, Status::Resolved) => Change::FiredResolved,
-            (Status::Resolved, Status::Firing) => Change::Refired,
-            (Status::Firing, Status::Firing) => {
-                let later = told.starts_ms != 0 && waiting.head.starts_ms > told.starts_ms;
-                let replayed = waiting.head.flags.has(HeadFlags::REPLAY);
-                if later || waiting.flaps > 0 || replayed { Change::Refired } else { Change::Unchanged }
-            }
-        }
+    fn starts_anew(&self, waiting: &State) -> bool {
+        let told_start = self.known.as_ref().map_or(0, |known| known.starts_ms);
+        waiting.flags.has(HeadFlags::REPLAY) || (told_start != 0 && waiting.starts_ms > told_start + SAME_START_MS)
+    }
+
+    /// Whether a state with so many flaps is a reminder that ended silently: then the chat knows all that it wants to.
+    pub(super) fn is_ended_reminder(&self, state: &State, flaps: u16) -> bool {
+        let fires = self.known.as_ref().is_some_and(|known| known.fires());
+        fires && state.has_ended() && flaps <= 1 && !self.starts_anew(state)
+    }
+
+    /// The same of what waits.
+    pub(super) fn waits_in_vain(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| self.is_ended_reminder(waiting, self.chain_flaps()))
+    }
+
+    /// When the oldest state was accepted that the waiting one stands for.
+    pub(super) fn since(&self, waiting: &State) -> Millis {
+        self.rare.as_ref().map_or(waiting.accepted_ms, |rare| rare.chain.since(waiting))
+    }
+
+    pub(super) fn item(&self) -> Option<Item> {
+        let waiting = self.waiting.as_ref()?;
+        Some(Item {
+            head: waiting.head(self.fingerprint, self.group),
+            change: self.change(waiting),
+            flaps: self.chain_flaps(),
+            since_ms: self.since(waiting),
+        })
+    }
+
+    pub(super) fn rank(&self) -> Option<Rank> {
+        let waiting = self.waiting.as_ref()?;
+        Some(Rank {
+            unchanged: self.change(waiting) == Change::Unchanged,
+            status: waiting.status(),
+            severity: waiting.severity,
+            since_ms: self.since(waiting),
+            pos: waiting.pos,
+        })
     }
 
     /// Whether the chat knows, or will know, that it fires.
     pub(super) fn fires(&self) -> bool {
-        self.held.is_some() || self.newest().is_some_and(|newest| newest.status == Status::Firing)
+        self.held().is_some() || self.newest().is_some_and(|newest| newest.status == Status::Firing)
     }
 
-    pub(super) fn told_firing(&self) -> bool {
-        self.told.as_ref().is_some_and(|told| told.status == Status::Firing)
+    /// The group in which it counts as told and still firing: none while a message about it is on its way.
+    pub(super) fn counts_in(&self) -> Option<GroupId> {
+        let fires = self.known.as_ref().is_some_and(|known| known.fires());
+        (fires && self.flight().is_none()).then_some(self.group)
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_none() && self.flight.is_none() && self.held.is_none()
+        self.waiting.is_none() && self.flight().is_none() && self.held().is_none()
     }
 }

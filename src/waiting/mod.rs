@@ -7,9 +7,22 @@
 //! Every head that was ever applied is in exactly one place: waiting, in flight, held, told, superseded or dead.
 //! [`Queue::counters`] and [`Queue::len`] are that equation.
 
+mod ages;
 mod entry;
+mod flights;
+mod garbage;
 mod group;
+mod members;
 mod queue;
+mod slab;
+mod state;
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod plain;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

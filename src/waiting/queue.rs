@@ -3,10 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::entry::{Arrival, Entry, Waiting};
+use super::ages::Ages;
+use super::entry::{Arrival, Entry, Known};
+use super::garbage::Garbage;
 use super::group::{Group, Urgency};
-use super::{Item, Options, Picked, Told};
-use crate::model::{Change, Fingerprint, GroupId, Head, HeadFlags, How, Millis, Status};
+use super::slab::{Id, Slab};
+use super::state::{Chain, Held, State};
+use super::{Options, Told};
+use crate::model::{Fingerprint, GroupId, Head, Millis, Status};
 
 /// The terms of the proof for one bot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -25,17 +29,19 @@ pub struct Terms {
 
 /// See the module's text.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Queue {
     options: Options,
-    entries: HashMap<Fingerprint, Entry>,
-    groups: HashMap<GroupId, Group>,
-    ready: BTreeSet<(Urgency, GroupId)>,
+    pub(super) index: HashMap<Fingerprint, Id>,
+    pub(super) entries: Slab<Entry>,
+    pub(super) groups: HashMap<GroupId, Group>,
+    pub(super) ready: BTreeSet<(Urgency, GroupId)>,
     held: BTreeSet<(Millis, Fingerprint)>,
-    /// Positions that were superseded and whose rows nobody has deleted yet.
-    garbage: Vec<i64>,
-    terms: Terms,
+    pub(super) ages: Ages,
+    pub(super) garbage: Garbage,
+    pub(super) terms: Terms,
     repeats: u64,
-    len: u64,
+    pub(super) len: u64,
 }
 
 fn millis(duration: Duration) -> Millis {
@@ -47,11 +53,13 @@ impl Queue {
     pub fn new(options: Options, terms: Terms) -> Self {
         Self {
             options,
-            entries: HashMap::new(),
+            index: HashMap::new(),
+            entries: Slab::default(),
             groups: HashMap::new(),
             ready: BTreeSet::new(),
             held: BTreeSet::new(),
-            garbage: Vec::new(),
+            ages: Ages::default(),
+            garbage: Garbage::default(),
             terms,
             repeats: 0,
             len: 0,
@@ -63,14 +71,17 @@ impl Queue {
         self.options = options;
     }
 
+    fn window_ms(&self) -> Millis {
+        millis(self.options.dedup_window)
+    }
+
     /// Restores a remembered told state; before any head.
     pub fn remember(&mut self, fingerprint: Fingerprint, group: GroupId, told: Told) {
-        let entry = self.entries.entry(fingerprint).or_default();
-        entry.group = group;
-        entry.told = Some(Box::new(told));
-        if told.status == Status::Firing {
-            self.groups.entry(group).or_default().told_firing += 1;
-        }
+        let id = self.find_or_add(fingerprint);
+        self.update(id, |entry| {
+            entry.group = group;
+            entry.known = Some(Box::new(Known::new(&told, group)));
+        });
     }
 
     /// The proof's terms, now.
@@ -98,182 +109,175 @@ impl Queue {
         self.repeats
     }
 
-    /// When the oldest state that waits was accepted. Walks the groups: for scrapes, not for hot paths.
+    /// When the oldest state was accepted that waits, is in flight or held; up to 1,024 ms too early.
     pub fn oldest_ms(&self) -> Option<Millis> {
-        let waiting = self.ready.iter().map(|(urgency, _)| urgency.since_ms).min();
-        let flying = self.entries.values().filter_map(|e| e.flight.as_ref().map(|w| w.since_ms)).min();
-        [waiting, flying].into_iter().flatten().min()
+        self.ages.oldest()
     }
 
     /// Whether this chat knows, or will be told, that the alert fires: then it must hear of its end.
     pub fn fires(&self, fingerprint: Fingerprint) -> bool {
-        self.entries.get(&fingerprint).is_some_and(Entry::fires)
+        self.index.get(&fingerprint).is_some_and(|id| self.entries[*id].fires())
     }
 
     /// Takes the next head, in position order.
-    pub fn apply(&mut self, head: Head) {
+    pub fn apply(&mut self, mut head: Head) {
+        if head.status == Status::Firing {
+            // Some senders date the end of what still fires.
+            head.ends_ms = 0;
+        }
         self.terms.accepted = self.terms.accepted.max(u64::try_from(head.pos).unwrap_or(0));
         self.len += 1;
-        let window = millis(self.options.dedup_window);
-        let arrival = self
-            .entries
-            .get(&head.fingerprint)
-            .map_or_else(|| Entry::default().classify(&head, window), |entry| entry.classify(&head, window));
+        let id = self.find_or_add(head.fingerprint);
+        // The same order as in a replay, where nobody wakes the held ones in between.
+        if self.entries[id].held().is_some_and(|held| held.until_ms <= head.accepted_ms) {
+            self.wake_one(id);
+        }
+        let arrival = self.entries[id].classify(&head, self.window_ms());
+        self.arrive(id, head, arrival);
+    }
+
+    fn arrive(&mut self, id: Id, head: Head, arrival: Arrival) {
         match arrival {
-            Arrival::News => self.news(head),
-            Arrival::Hold(until) => self.hold(head, until),
+            Arrival::News => self.news(id, head),
+            Arrival::Hold(until_ms) => self.hold(id, &head, until_ms),
+            Arrival::Silent => self.silent(id, &head),
+            Arrival::Outdated => self.supersede(id, head.pos),
             Arrival::Repeat => {
                 self.repeats += 1;
-                self.supersede(head.pos);
                 if head.status == Status::Resolved {
-                    self.drop_held(head.fingerprint);
+                    self.drop_held(id);
                 }
+                self.supersede(id, head.pos);
             }
-            Arrival::Silent => self.silent(&head),
         }
     }
 
-    fn supersede(&mut self, pos: i64) {
+    fn find_or_add(&mut self, fingerprint: Fingerprint) -> Id {
+        let entries = &mut self.entries;
+        *self.index.entry(fingerprint).or_insert_with(|| entries.insert(Entry { fingerprint, ..Entry::default() }))
+    }
+
+    pub(super) fn count_superseded(&mut self) {
         self.terms.superseded += 1;
         self.len -= 1;
-        self.garbage.push(pos);
     }
 
-    fn drop_held(&mut self, fingerprint: Fingerprint) {
-        let Some(held) = self.entries.get_mut(&fingerprint).and_then(|entry| entry.held.take()) else { return };
-        self.held.remove(&(held.1, fingerprint));
+    fn supersede(&mut self, id: Id, pos: i64) {
+        self.count_superseded();
+        self.spare(id, [pos]);
+    }
+
+    fn take_held(&mut self, id: Id) -> Option<Held> {
+        let entry = &mut self.entries[id];
+        let held = entry.rare.as_mut()?.held.take()?;
+        self.held.remove(&(held.until_ms, entry.fingerprint));
+        self.ages.remove(held.state.accepted_ms);
+        Some(*held)
+    }
+
+    fn drop_held(&mut self, id: Id) {
+        let Some(held) = self.take_held(id) else { return };
         self.repeats += 1;
-        self.supersede(held.0.pos);
+        self.supersede(id, held.state.pos);
     }
 
-    fn hold(&mut self, head: Head, until: Millis) {
-        self.drop_held(head.fingerprint);
-        let entry = self.entries.entry(head.fingerprint).or_default();
-        entry.held = Some(Box::new((head, until)));
-        self.held.insert((until, head.fingerprint));
+    fn hold(&mut self, id: Id, head: &Head, until_ms: Millis) {
+        self.drop_held(id);
+        self.ages.add(head.accepted_ms);
+        self.held.insert((until_ms, head.fingerprint));
+        let held = Held { state: State::of(head), group: head.group, until_ms };
+        self.entries[id].rare_mut().held = Some(Box::new(held));
     }
 
     /// A resolve that is noted but not told.
-    fn silent(&mut self, head: &Head) {
-        self.drop_held(head.fingerprint);
-        self.supersede(head.pos);
-        let Some(entry) = self.entries.get_mut(&head.fingerprint) else { return };
-        if let Some(waiting) = &mut entry.waiting {
-            // It is still told that it fired; the message says that it has ended.
-            waiting.head.ends_ms = head.ends_ms;
-        }
-        if entry.told_firing() {
-            if let Some(told) = &mut entry.told {
-                told.status = Status::Resolved;
-                told.ends_ms = head.ends_ms;
-                told.accepted_ms = head.accepted_ms;
+    fn silent(&mut self, id: Id, head: &Head) {
+        self.drop_held(id);
+        self.count_superseded();
+        let entry = &self.entries[id];
+        let fires = |state: &State| state.status() == Status::Firing;
+        match (entry.waiting, entry.flight().map(|flight| flight.state)) {
+            (Some(waiting), flight) if fires(&waiting) => {
+                self.with_spare(id, |chain, spare| chain.end(&waiting, head.pos, spare));
+                if let Some(waiting) = &mut self.entries[id].waiting {
+                    waiting.end(head);
+                }
+                if flight.is_none() {
+                    self.relist(id);
+                    if self.entries[id].waits_in_vain() {
+                        self.unlink(id);
+                        self.drop_waiting_reminder(id);
+                    }
+                }
             }
-            let group = entry.group;
-            self.told_firing_less(group);
-        }
-    }
-
-    fn told_firing_less(&mut self, group: GroupId) {
-        if let Some(state) = self.groups.get_mut(&group) {
-            state.told_firing = state.told_firing.saturating_sub(1);
-            if state.is_empty() {
-                self.groups.remove(&group);
+            (None, Some(flight)) if fires(&flight) => {
+                self.with_spare(id, |chain, spare| chain.need(head.pos, spare));
+                let rare = self.entries[id].rare_mut();
+                if let Some(flight) = &mut rare.flight {
+                    flight.ends(head);
+                }
             }
-        }
-    }
-
-    fn news(&mut self, head: Head) {
-        self.drop_held(head.fingerprint);
-        let entry = self.entries.entry(head.fingerprint).or_default();
-        entry.newest_repeats = head.flags.has(HeadFlags::REPEAT);
-        let moved_from = (entry.group != head.group).then_some(entry.group);
-        entry.group = head.group;
-        let told_firing = entry.told_firing();
-        let replaced = entry.waiting.map(|waiting| waiting.head.pos);
-        let locked = entry.flight.is_some();
-        entry.waiting = Some(entry.waiting.map_or(Waiting::of(head), |waiting| waiting.replaced_by(head)));
-        if let Some(from) = moved_from {
-            if told_firing {
-                self.told_firing_less(from);
-                self.groups.entry(head.group).or_default().told_firing += 1;
+            (None, None) if entry.counts_in().is_some() => {
+                self.with_spare(id, |chain, spare| chain.need(head.pos, spare));
+                let ends_ms = if head.ends_ms == 0 { head.accepted_ms.max(1) } else { head.ends_ms };
+                self.end_known(id, ends_ms, head.accepted_ms);
             }
-            if replaced.is_some() && !locked {
-                self.remove_waiting(from, head.fingerprint);
+            _ => self.spare(id, [head.pos]),
+        }
+    }
+
+    pub(super) fn end_known(&mut self, id: Id, ends_ms: Millis, accepted_ms: Millis) {
+        self.update(id, |entry| {
+            if let Some(known) = entry.known.as_mut().filter(|known| known.fires()) {
+                known.end(ends_ms, accepted_ms);
             }
-        }
-        if let Some(pos) = replaced {
-            self.supersede(pos);
-        }
-        if locked {
-            return;
-        }
-        if replaced.is_none() || moved_from.is_some() {
-            self.add_waiting(head.fingerprint);
-        } else {
-            self.raise(head.fingerprint);
-        }
+        });
     }
 
-    fn urgency_of(entry: &Entry) -> Option<Urgency> {
-        let waiting = entry.waiting.as_ref()?;
-        Some(Urgency {
-            reminder: entry.change(waiting) == Change::Unchanged,
-            severity: waiting.head.severity,
-            since_ms: waiting.since_ms,
-        })
+    /// Takes back a waiting reminder, not listed, of an alert that has ended silently meanwhile.
+    pub(super) fn drop_waiting_reminder(&mut self, id: Id) {
+        let entry = &mut self.entries[id];
+        let Some(reminder) = entry.waiting.take() else { return };
+        let chain = std::mem::take(&mut entry.rare_mut().chain);
+        self.drop_reminder(id, &reminder, chain);
     }
 
-    fn set_urgency(&mut self, id: GroupId, urgency: Option<Urgency>) {
-        let group = self.groups.entry(id).or_default();
-        if let Some(old) = group.urgency {
-            self.ready.remove(&(old, id));
-        }
-        group.urgency = urgency;
-        match urgency {
-            Some(urgency) => {
-                self.ready.insert((urgency, id));
+    /// A reminder says nothing any more. What a replay needs to see that it has ended stays.
+    pub(super) fn drop_reminder(&mut self, id: Id, reminder: &State, chain: Chain) {
+        self.ages.remove(chain.since(reminder));
+        self.supersede(id, reminder.pos);
+        self.with_spare(id, |left, spare| chain.needed.into_iter().for_each(|pos| left.need(pos, spare)));
+        self.end_known(id, reminder.ends_ms, reminder.accepted_ms);
+    }
+
+    fn news(&mut self, id: Id, head: Head) {
+        self.drop_held(id);
+        let locked = self.entries[id].flight().is_some();
+        let old = self.entries[id].waiting;
+        match old {
+            Some(old) => {
+                self.count_superseded();
+                let turned = old.status() != head.status;
+                self.with_spare(id, |chain, spare| chain.replace(&old, turned, spare));
             }
-            None if group.is_empty() => {
-                self.groups.remove(&id);
+            None => self.ages.add(head.accepted_ms),
+        }
+        let moves = self.entries[id].group != head.group;
+        let listed = old.is_some() && !locked;
+        if listed && moves {
+            self.unlink(id);
+        }
+        self.update(id, |entry| {
+            entry.group = head.group;
+            entry.waiting = Some(State::of(&head));
+            if let Some(flight) = entry.rare.as_mut().and_then(|rare| rare.flight.as_mut()).filter(|_| old.is_none()) {
+                flight.turned = flight.state.status() != head.status;
             }
-            None => {}
+        });
+        match (locked, listed && !moves) {
+            (true, _) => {}
+            (false, true) => self.relist(id),
+            (false, false) => self.link(id),
         }
-    }
-
-    /// Lists an unlocked waiting alert in its group.
-    fn add_waiting(&mut self, fingerprint: Fingerprint) {
-        if let Some(entry) = self.entries.get(&fingerprint) {
-            self.groups.entry(entry.group).or_default().waiting.push(fingerprint);
-            self.raise(fingerprint);
-        }
-    }
-
-    /// Lets a group's urgency rise to that of a member.
-    fn raise(&mut self, fingerprint: Fingerprint) {
-        let Some(entry) = self.entries.get(&fingerprint) else { return };
-        let (id, Some(urgency)) = (entry.group, Self::urgency_of(entry)) else { return };
-        let old = self.groups.get(&id).and_then(|group| group.urgency);
-        let joined = old.map_or(urgency, |old| old.joined(urgency));
-        if old != Some(joined) {
-            self.set_urgency(id, Some(joined));
-        }
-    }
-
-    fn remove_waiting(&mut self, id: GroupId, fingerprint: Fingerprint) {
-        if let Some(group) = self.groups.get_mut(&id) {
-            group.waiting.retain(|member| *member != fingerprint);
-            self.recompute(id);
-        }
-    }
-
-    fn recompute(&mut self, id: GroupId) {
-        let Some(group) = self.groups.get(&id) else { return };
-        let urgency = group
-            .waiting
-            .iter()
-            .filter_map(|member| self.entries.get(member).and_then(Self::urgency_of))
-            .reduce(Urgency::joined);
-        self.set_urgency(id, urgency);
     }
 
     /// The next time at which [`Queue::wake`] has something to do.
@@ -283,168 +287,60 @@ impl Queue {
 
     /// Lets held states whose time has come wait like others.
     pub fn wake(&mut self, now_ms: Millis) {
-        while let Some((until, fingerprint)) = self.held.first().copied() {
-            if until > now_ms {
-                return;
-            }
-            self.held.pop_first();
-            if let Some(held) = self.entries.get_mut(&fingerprint).and_then(|entry| entry.held.take()) {
-                self.news(held.0);
-            }
-        }
-    }
-
-    /// Whether something can be told now.
-    pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
-    /// Takes the most urgent group, at most `most(group)` of its alerts, and locks them.
-    pub fn pick(&mut self, most: impl Fn(GroupId) -> usize) -> Option<Picked> {
-        let (urgency, id) = *self.ready.first()?;
-        let members = std::mem::take(&mut self.groups.get_mut(&id)?.waiting);
-        let mut items: Vec<Item> = members.iter().filter_map(|member| self.item(*member)).collect();
-        items.sort_by_key(|item| {
-            (item.change == Change::Unchanged, item.head.status, item.head.severity, item.since_ms, item.head.pos)
-        });
-        let rest = items.split_off(items.len().min(most(id).max(1)));
-        let mut telling_firing = 0;
-        for item in &items {
-            if let Some(entry) = self.entries.get_mut(&item.fingerprint()) {
-                entry.flight = entry.waiting.take().map(Box::new);
-                telling_firing += u32::from(entry.told_firing());
-            }
-        }
-        let group = self.groups.get_mut(&id)?;
-        group.waiting = rest.iter().map(Item::fingerprint).collect();
-        let still_firing = group.told_firing.saturating_sub(telling_firing);
-        self.recompute(id);
-        Some(Picked { group: id, items, still_firing, reminder: urgency.reminder })
-    }
-
-    fn item(&self, fingerprint: Fingerprint) -> Option<Item> {
-        let entry = self.entries.get(&fingerprint)?;
-        let waiting = entry.waiting.as_ref()?;
-        Some(Item {
-            head: waiting.head,
-            change: entry.change(waiting),
-            flaps: waiting.flaps,
-            since_ms: waiting.since_ms,
-        })
-    }
-
-    /// Locks exactly these versions again after a restart, for a message whose outcome is unknown. Returns those
-    /// that still wait; a version that is gone was told or replaced before.
-    pub fn lock(&mut self, versions: &[(i64, Fingerprint)]) -> Vec<Item> {
-        let mut items = Vec::new();
-        for (pos, fingerprint) in versions {
-            let Some(item) = self.item(*fingerprint).filter(|item| item.head.pos == *pos) else { continue };
-            let Some(entry) = self.entries.get_mut(fingerprint) else { continue };
-            entry.flight = entry.waiting.take().map(Box::new);
-            let group = entry.group;
-            self.remove_waiting(group, *fingerprint);
-            items.push(item);
-        }
-        items
-    }
-
-    /// These versions were told.
-    pub fn told(&mut self, told: &[(i64, Fingerprint, How)], now_ms: Millis) {
-        for (pos, fingerprint, how) in told {
-            let Some(flight) = self.land(*fingerprint, *pos) else { continue };
-            self.len -= 1;
-            match how {
-                How::Named => self.terms.told_named += 1,
-                How::Counted => self.terms.told_counted += 1,
-            }
-            let Some(entry) = self.entries.get_mut(fingerprint) else { continue };
-            let was_firing = entry.told_firing();
-            // A firing whose end was noted silently was told with that end.
-            let ended = flight.head.ends_ms != 0;
-            entry.told = Some(Box::new(Told {
-                status: if ended { Status::Resolved } else { flight.head.status },
-                starts_ms: flight.head.starts_ms,
-                ends_ms: flight.head.ends_ms,
-                accepted_ms: flight.head.accepted_ms,
-                told_ms: now_ms,
-            }));
-            let (group, is_firing) = (entry.group, entry.told_firing());
-            match (was_firing, is_firing) {
-                (false, true) => self.groups.entry(group).or_default().told_firing += 1,
-                (true, false) => self.told_firing_less(group),
-                _ => {}
-            }
-            self.unlock(*fingerprint);
-        }
-    }
-
-    /// These versions were not told: they wait again, unless a newer state has come meanwhile.
-    pub fn released(&mut self, versions: &[(i64, Fingerprint)]) {
-        for (pos, fingerprint) in versions {
-            let Some(flight) = self.land(*fingerprint, *pos) else { continue };
-            let Some(entry) = self.entries.get_mut(fingerprint) else { continue };
-            let newer = entry.waiting.take();
-            let mut waiting = newer.map_or(flight, |newer| flight.replaced_by(newer.head));
-            waiting.flaps = waiting.flaps.saturating_add(newer.map_or(0, |newer| newer.flaps));
-            entry.waiting = Some(waiting);
-            if newer.is_some() {
-                self.supersede(flight.head.pos);
-            }
-            self.unlock(*fingerprint);
-        }
-    }
-
-    /// These versions became dead letters.
-    pub fn dead(&mut self, versions: &[(i64, Fingerprint)]) {
-        for (pos, fingerprint) in versions {
-            if self.land(*fingerprint, *pos).is_some() {
-                self.len -= 1;
-                self.terms.dead += 1;
-                self.unlock(*fingerprint);
+        // After the clock has stepped back: nothing is held for longer than a window.
+        let longest = now_ms.saturating_add(self.window_ms());
+        while let Some((_, fingerprint)) = self.due(now_ms, longest) {
+            match self.index.get(&fingerprint).copied() {
+                Some(id) => self.wake_one(id),
+                None => return,
             }
         }
     }
 
-    fn land(&mut self, fingerprint: Fingerprint, pos: i64) -> Option<Waiting> {
-        let entry = self.entries.get_mut(&fingerprint)?;
-        entry.flight.as_ref().filter(|flight| flight.head.pos == pos)?;
-        entry.flight.take().map(|flight| *flight)
+    fn due(&self, now_ms: Millis, longest: Millis) -> Option<(Millis, Fingerprint)> {
+        let first = self.held.first().filter(|(until, _)| *until <= now_ms);
+        first.or_else(|| self.held.last().filter(|(until, _)| *until > longest)).copied()
     }
 
-    fn unlock(&mut self, fingerprint: Fingerprint) {
-        match self.entries.get(&fingerprint) {
-            Some(entry) if entry.waiting.is_some() => self.add_waiting(fingerprint),
-            Some(entry) if entry.is_idle() && entry.told.is_none() => {
-                self.entries.remove(&fingerprint);
-            }
-            _ => {}
+    pub(super) fn wake_one(&mut self, id: Id) {
+        let fingerprint = self.entries[id].fingerprint;
+        if let Some(held) = self.take_held(id) {
+            self.news(id, held.state.head(fingerprint, held.group));
         }
+    }
+
+    /// Judges a held state anew, because what it was compared with is gone.
+    pub(super) fn judge_held(&mut self, fingerprint: Fingerprint) {
+        let Some(id) = self.index.get(&fingerprint).copied() else { return };
+        let Some(held) = self.take_held(id) else { return };
+        let head = held.state.head(fingerprint, held.group);
+        let arrival = self.entries[id].classify(&head, self.window_ms());
+        self.arrive(id, head, arrival);
     }
 
     /// Everything up to this position now waits elsewhere, or became dead letters: the store has moved it. Nothing may be
     /// in flight.
     pub fn moved(&mut self, up_to: i64, dead: bool) {
-        let gone = |head: &Head| head.pos <= up_to;
         let mut moved = 0;
-        let mut left = Vec::new();
-        for (fingerprint, entry) in &mut self.entries {
-            if entry.held.as_ref().is_some_and(|held| gone(&held.0))
-                && let Some(held) = entry.held.take()
-            {
-                self.held.remove(&(held.1, *fingerprint));
+        let ids: Vec<Id> = self.index.values().copied().collect();
+        for id in &ids {
+            if self.entries[*id].held().is_some_and(|held| held.state.pos <= up_to) {
+                self.take_held(*id);
                 moved += 1;
             }
-            if entry.flight.is_none() && entry.waiting.as_ref().is_some_and(|waiting| gone(&waiting.head)) {
-                entry.waiting = None;
+            let entry = &self.entries[*id];
+            if let Some(waiting) = entry.waiting.filter(|waiting| waiting.pos <= up_to && entry.flight().is_none()) {
+                self.ages.remove(entry.since(&waiting));
+                self.unlink(*id);
+                self.entries[*id].waiting = None;
+                self.entries[*id].rare_mut().chain.forget_first();
                 moved += 1;
-                left.push((entry.group, *fingerprint));
             }
         }
-        for (group, fingerprint) in left {
-            self.remove_waiting(group, fingerprint);
+        self.garbage_moved(up_to);
+        for id in ids {
+            self.rest(id);
         }
-        self.entries.retain(|_, entry| !entry.is_idle() || entry.told.is_some());
-        self.garbage.retain(|pos| *pos > up_to);
         self.len -= moved;
         if dead {
             self.terms.dead += moved;
@@ -453,55 +349,68 @@ impl Queue {
         }
     }
 
-    /// Hands over the superseded positions (at most `most`) whose rows can be deleted.
-    pub fn take_garbage(&mut self, most: usize) -> Vec<i64> {
-        let keep = self.garbage.len().saturating_sub(most);
-        self.garbage.split_off(keep)
-    }
-
-    /// Takes back positions whose deletion failed.
-    pub fn return_garbage(&mut self, positions: Vec<i64>) {
-        self.garbage.extend(positions);
-    }
-
-    /// How many superseded positions wait for their deletion.
-    pub fn garbage_len(&self) -> usize {
-        self.garbage.len()
+    /// The alert may have nothing left to say: keeps of it what must be remembered.
+    pub(super) fn rest(&mut self, id: Id) {
+        let entry = &self.entries[id];
+        if entry.waiting.is_none() && entry.flight().is_none() {
+            // What died or was moved must not leave its group behind.
+            let group = entry.known.as_ref().map_or(entry.group, |known| known.group);
+            let fires = entry.known.as_ref().is_some_and(|known| known.fires());
+            if entry.known.is_none() || fires {
+                let needed = self.entries[id].rare.as_mut().map(|rare| std::mem::take(&mut rare.chain.needed));
+                if let Some(needed) = needed.filter(|needed| !needed.is_empty()) {
+                    self.spare(id, needed);
+                }
+            }
+            self.update(id, |entry| entry.group = group);
+        }
+        let entry = &mut self.entries[id];
+        entry.trim();
+        if entry.waiting.is_none() && entry.known.is_none() && entry.rare.is_none() {
+            let fingerprint = entry.fingerprint;
+            self.entries.remove(id);
+            self.index.remove(&fingerprint);
+        }
     }
 
     /// Forgets told states that are too old. Walks all alerts: call it every few minutes.
     pub fn forget(&mut self, now_ms: Millis) {
-        let firing = now_ms - millis(self.options.firing_memory);
-        let resolved = now_ms - millis(self.options.resolved_memory);
-        let mut gone = Vec::new();
-        self.entries.retain(|_, entry| {
-            let Some(told) = entry.told.as_ref().filter(|_| entry.is_idle()) else { return true };
-            let keep = match told.status {
-                Status::Firing => told.accepted_ms >= firing,
-                Status::Resolved => told.accepted_ms >= resolved,
-            };
-            if !keep && told.status == Status::Firing {
-                gone.push(entry.group);
-            }
-            keep
-        });
-        for group in gone {
-            self.told_firing_less(group);
+        let firing = now_ms.saturating_sub(millis(self.options.firing_memory));
+        let resolved = now_ms.saturating_sub(millis(self.options.resolved_memory));
+        let is_old = |entry: &Entry| {
+            entry.is_idle()
+                && entry.known.as_ref().is_some_and(|known| match known.status {
+                    Status::Firing => known.seen_ms < firing,
+                    Status::Resolved => known.seen_ms < resolved,
+                })
+        };
+        let old: Vec<Id> = self.index.values().copied().filter(|id| is_old(&self.entries[*id])).collect();
+        for id in old {
+            self.update(id, |entry| entry.known = None);
+            self.rest(id);
+        }
+        // A storm's room is given back when little of it is used.
+        if self.index.is_empty() {
+            self.entries.clear();
+        }
+        let (alerts, groups) = (self.index.len(), self.groups.len());
+        if self.index.capacity() / 8 > alerts {
+            self.index.shrink_to(alerts * 2);
+        }
+        if self.groups.capacity() / 8 > groups {
+            self.groups.shrink_to(groups * 2);
         }
     }
 
-    /// Versions that wait, are in flight or held; for moving a queue elsewhere and for tests.
+    /// Positions that wait, are in flight or held.
     #[cfg(test)]
     pub(super) fn positions(&self) -> Vec<i64> {
-        let mut all: Vec<i64> = self
-            .entries
-            .values()
-            .flat_map(|e| {
-                let waiting = e.waiting.map(|w| w.head.pos);
-                let flight = e.flight.as_ref().map(|w| w.head.pos);
-                [waiting, flight, e.held.as_ref().map(|h| h.0.pos)].into_iter().flatten()
-            })
-            .collect();
+        let of = |entry: &Entry| {
+            let waiting = entry.waiting.map(|state| state.pos);
+            let flight = entry.flight().map(|flight| flight.state.pos);
+            [waiting, flight, entry.held().map(|held| held.state.pos)].into_iter().flatten().collect::<Vec<_>>()
+        };
+        let mut all: Vec<i64> = self.index.values().flat_map(|id| of(&self.entries[*id])).collect();
         all.sort_unstable();
         all
     }

@@ -1,0 +1,150 @@
+//! What goes into messages, and what becomes of it.
+
+use super::Item;
+use super::Picked;
+use super::entry::{Known, Rank};
+use super::queue::Queue;
+use super::slab::Id;
+use super::state::{Chain, Flight};
+use crate::model::{Change, Fingerprint, GroupId, How, Millis};
+
+impl Queue {
+    /// Whether something can be told now.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Takes the most urgent group, at most `most(group)` of its alerts (at least one), and locks them. Walks the group.
+    pub fn pick(&mut self, most: impl Fn(GroupId) -> usize) -> Option<Picked> {
+        let group = self.most_urgent()?;
+        let mut members: Vec<(Rank, Id)> =
+            self.members(group).filter_map(|id| self.entries[id].rank().map(|rank| (rank, id))).collect();
+        let most = most(group).clamp(1, members.len().max(1));
+        if most < members.len() {
+            members.select_nth_unstable(most);
+        }
+        let rest = members.split_off(most);
+        members.sort_unstable();
+        let items: Vec<Item> = members.iter().filter_map(|(_, id)| self.take_off(*id)).collect();
+        let counted = self.groups.get(&group).map_or(0, |state| state.told_firing);
+        let changed = rest.iter().filter(|(rank, id)| !rank.unchanged && self.entries[*id].counts_in().is_some());
+        let changed = u32::try_from(changed.count()).unwrap_or(u32::MAX);
+        let reminder = items.iter().all(|item| item.change == Change::Unchanged);
+        Some(Picked { group, items, still_firing: counted.saturating_sub(changed), reminder })
+    }
+
+    /// Locks a listed alert with what waits of it.
+    fn take_off(&mut self, id: Id) -> Option<Item> {
+        let item = self.entries[id].item()?;
+        self.unlink(id);
+        self.update(id, |entry| {
+            let group = entry.group;
+            let state = entry.waiting.take();
+            let rare = entry.rare_mut();
+            let chain = std::mem::take(&mut rare.chain);
+            rare.flight = state.map(|state| Box::new(Flight { state, group, chain, turned: false, ended: false }));
+        });
+        self.garbage_takes_off(id);
+        Some(item)
+    }
+
+    /// Locks exactly these versions, for a message that is sent again because its outcome is unknown. Returns those that
+    /// still wait; a version that is gone was told or replaced before.
+    pub fn lock(&mut self, versions: &[(i64, Fingerprint)]) -> Vec<Item> {
+        let mut items = Vec::new();
+        for (pos, fingerprint) in versions {
+            let Some(id) = self.index.get(fingerprint).copied() else { continue };
+            if self.entries[id].held().is_some_and(|held| held.state.pos == *pos) {
+                // It was on its way already: its time had come before the restart.
+                self.wake_one(id);
+            }
+            let entry = &self.entries[id];
+            let waits = entry.waiting.is_some_and(|state| state.pos == *pos);
+            if waits && entry.flight().is_none() {
+                items.extend(self.take_off(id));
+            }
+        }
+        items
+    }
+
+    /// These versions were told.
+    pub fn told(&mut self, told: &[(i64, Fingerprint, How)], now_ms: Millis) {
+        for (pos, fingerprint, how) in told {
+            let Some((id, flight)) = self.land(*fingerprint, *pos) else { continue };
+            self.len -= 1;
+            match how {
+                How::Named => self.terms.told_named += 1,
+                How::Counted => self.terms.told_counted += 1,
+            }
+            self.ages.remove(flight.chain.since(&flight.state));
+            self.update(id, |entry| entry.known = Some(Box::new(Known::of(&flight, now_ms))));
+            self.spare(id, flight.chain.needed);
+            self.unlock(id);
+        }
+    }
+
+    /// These versions were not told: they wait again, unless a newer state has come meanwhile.
+    pub fn released(&mut self, versions: &[(i64, Fingerprint)]) {
+        for (pos, fingerprint) in versions {
+            let Some((id, flight)) = self.land(*fingerprint, *pos) else { continue };
+            let Flight { state, group, chain, turned, .. } = flight;
+            match self.entries[id].waiting {
+                _ if self.entries[id].is_ended_reminder(&state, chain.flaps) => self.drop_reminder(id, &state, chain),
+                Some(newer) => {
+                    self.count_superseded();
+                    self.ages.remove(self.entries[id].since(&newer));
+                    self.with_spare(id, |of_newer, spare| {
+                        *of_newer = Chain::join(chain, &state, turned, std::mem::take(of_newer), spare);
+                    });
+                }
+                None => {
+                    self.update(id, |entry| {
+                        entry.group = group;
+                        entry.waiting = Some(state);
+                    });
+                    self.with_spare(id, |since, spare| {
+                        let later = std::mem::replace(since, chain);
+                        later.needed.into_iter().for_each(|pos| since.need(pos, spare));
+                    });
+                }
+            }
+            self.unlock(id);
+        }
+    }
+
+    /// These versions became dead letters.
+    pub fn dead(&mut self, versions: &[(i64, Fingerprint)]) {
+        for (pos, fingerprint) in versions {
+            let Some((id, flight)) = self.land(*fingerprint, *pos) else { continue };
+            self.len -= 1;
+            self.terms.dead += 1;
+            self.ages.remove(flight.chain.since(&flight.state));
+            if flight.ended {
+                // The chat knows of an older firing, and that one is over, too.
+                self.end_known(id, flight.state.ends_ms, flight.state.accepted_ms);
+            }
+            self.spare(id, flight.chain.needed);
+            self.unlock(id);
+            self.judge_held(*fingerprint);
+        }
+    }
+
+    fn land(&mut self, fingerprint: Fingerprint, pos: i64) -> Option<(Id, Flight)> {
+        let id = self.index.get(&fingerprint).copied()?;
+        self.entries[id].flight().filter(|flight| flight.state.pos == pos)?;
+        let flight = self.update(id, |entry| entry.rare_mut().flight.take())?;
+        self.garbage_lands(fingerprint, flight.chain.needed.len());
+        Some((id, *flight))
+    }
+
+    fn unlock(&mut self, id: Id) {
+        if self.entries[id].waits_in_vain() {
+            self.drop_waiting_reminder(id);
+        }
+        if self.entries[id].waiting.is_some() {
+            self.link(id);
+        } else {
+            self.rest(id);
+        }
+    }
+}

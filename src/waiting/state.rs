@@ -1,0 +1,184 @@
+//! States of one alert, and what they stand for.
+
+use crate::model::{Fingerprint, GroupId, Head, HeadFlags, Millis, Status};
+
+/// Superseded states that an untold one keeps in the store for a replay, about.
+const KEPT: usize = 4;
+
+/// A head without what its entry says already.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct State {
+    pub(super) pos: i64,
+    pub(super) starts_ms: Millis,
+    /// Of a firing state: 0, or when it ended in a chat that is told of firings only.
+    pub(super) ends_ms: Millis,
+    pub(super) accepted_ms: Millis,
+    body: i64,
+    idx: u32,
+    via: u32,
+    status: Status,
+    pub(super) severity: u8,
+    pub(super) flags: HeadFlags,
+}
+
+impl State {
+    pub(super) const fn of(head: &Head) -> Self {
+        Self {
+            pos: head.pos,
+            starts_ms: head.starts_ms,
+            ends_ms: head.ends_ms,
+            accepted_ms: head.accepted_ms,
+            body: head.body,
+            idx: head.idx,
+            via: head.via,
+            status: head.status,
+            severity: head.severity,
+            flags: head.flags,
+        }
+    }
+
+    pub(super) const fn head(&self, fingerprint: Fingerprint, group: GroupId) -> Head {
+        Head {
+            pos: self.pos,
+            body: self.body,
+            idx: self.idx,
+            fingerprint,
+            group,
+            status: self.status,
+            severity: self.severity,
+            flags: self.flags,
+            starts_ms: self.starts_ms,
+            ends_ms: self.ends_ms,
+            accepted_ms: self.accepted_ms,
+            via: self.via,
+        }
+    }
+
+    /// Whether it fired and has ended in a chat that is told of firings only.
+    pub(super) fn has_ended(&self) -> bool {
+        self.status == Status::Firing && self.ends_ms != 0
+    }
+
+    pub(super) fn status(&self) -> Status {
+        if self.has_ended() { Status::Resolved } else { self.status }
+    }
+
+    /// Notes the end that will not be told by itself.
+    pub(super) fn end(&mut self, head: &Head) {
+        self.ends_ms = if head.ends_ms == 0 { head.accepted_ms.max(1) } else { head.ends_ms };
+        self.accepted_ms = head.accepted_ms;
+    }
+}
+
+/// The older states that an untold one stands for.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
+pub(super) struct Chain {
+    /// Acceptance of the first of them, when there are any.
+    since_ms: Option<Millis>,
+    /// Changes of status among them.
+    pub(super) flaps: u16,
+    /// Whether the position of the first is among `needed`.
+    rooted: bool,
+    /// Superseded positions without which a replay would not come to the same (or not as well): they stay in the store
+    /// until the newest is told. Sorted.
+    pub(super) needed: Vec<i64>,
+}
+
+impl Chain {
+    pub(super) fn since(&self, state: &State) -> Millis {
+        self.since_ms.unwrap_or(state.accepted_ms)
+    }
+
+    /// A newer state replaces `old`. Positions that need not stay go to `spare`.
+    pub(super) fn replace(&mut self, old: &State, turned: bool, spare: &mut Vec<i64>) {
+        self.since_ms.get_or_insert(old.accepted_ms);
+        self.flaps = self.flaps.saturating_add(u16::from(turned));
+        if self.rooted && !turned && !old.has_ended() {
+            insert(spare, old.pos);
+            return;
+        }
+        self.rooted = true;
+        self.need(old.pos, spare);
+    }
+
+    /// Notes that `state` is about to end.
+    fn ends(&mut self, state: &State) {
+        self.since_ms.get_or_insert(state.accepted_ms);
+        self.flaps = self.flaps.saturating_add(1);
+    }
+
+    /// As [`Chain::ends`], and keeps the position of the end.
+    pub(super) fn end(&mut self, state: &State, pos: i64, spare: &mut Vec<i64>) {
+        self.ends(state);
+        self.need(pos, spare);
+    }
+
+    /// Nothing waits any more; what a replay needs stays.
+    pub(super) fn forget_first(&mut self) {
+        *self = Self { needed: std::mem::take(&mut self.needed), ..Self::default() };
+    }
+
+    /// Keeps a position. What is too many leaves in pairs from the middle, so that the status still alternates: after a
+    /// restart fewer flaps are counted, and nothing else has changed.
+    pub(super) fn need(&mut self, pos: i64, spare: &mut Vec<i64>) {
+        insert(&mut self.needed, pos);
+        if self.needed.len() > KEPT {
+            for pos in self.needed.drain(KEPT / 2..KEPT / 2 + 2) {
+                insert(spare, pos);
+            }
+        }
+    }
+
+    /// The chain of the newer of two states, when it now stands for the older one and its chain, too.
+    pub(super) fn join(older: Self, old: &State, turned: bool, newer: Self, spare: &mut Vec<i64>) -> Self {
+        let mut joined = older;
+        joined.replace(old, turned, spare);
+        joined.flaps = joined.flaps.saturating_add(newer.flaps);
+        for pos in newer.needed {
+            joined.need(pos, spare);
+        }
+        joined
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.since_ms.is_none() && self.needed.is_empty()
+    }
+}
+
+/// Sorted insertion; nearly always at the end.
+pub(super) fn insert(sorted: &mut Vec<i64>, pos: i64) {
+    let at = sorted.partition_point(|other| *other < pos);
+    sorted.insert(at, pos);
+}
+
+/// A state in a message that is being sent.
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
+pub(super) struct Flight {
+    pub(super) state: State,
+    pub(super) group: GroupId,
+    pub(super) chain: Chain,
+    /// Whether the first state that came meanwhile had another status.
+    pub(super) turned: bool,
+    /// Whether it ended while it was being told.
+    pub(super) ended: bool,
+}
+
+impl Flight {
+    /// It ends while it is being told; the chat is told of firings only.
+    pub(super) fn ends(&mut self, head: &Head) {
+        self.chain.ends(&self.state);
+        self.state.end(head);
+        self.ended = true;
+    }
+}
+
+/// A firing that may be a late copy of one that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) state: State,
+    pub(super) group: GroupId,
+    /// When it waits like others unless a resolve has come.
+    pub(super) until_ms: Millis,
+}
