@@ -250,3 +250,127 @@ fn label(text: &str) -> Result<(String, String), String> {
         _ => Err("a label is written name=value, as in severity=critical".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(["alarmbell"].iter().chain(args))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        let mut command = <Cli as clap::CommandFactory>::command();
+        command.clone().debug_assert();
+        // Storage by URL comes with PostgreSQL.
+        assert!(!command.render_long_help().to_string().contains("storage.url"));
+        assert!(command.render_version().contains("revision"));
+    }
+
+    #[test]
+    fn serve_is_the_default_and_its_defaults_are_the_contracts() {
+        let cli = parse(&[]).unwrap();
+        assert!(cli.command.is_none());
+        let options = cli.serve.options();
+        assert_eq!(options.config_file, PathBuf::from("alarmbell.yml"));
+        assert_eq!(options.reload_interval, Duration::from_secs(30));
+        assert_eq!(options.storage_path, PathBuf::from("data/"));
+        assert_eq!(options.retention, Duration::from_secs(30 * 86_400));
+        assert_eq!(options.listen, ":8060");
+        assert_eq!((options.web_config_file, options.external_url), (None, None));
+        assert_eq!((options.route_prefix.as_str(), options.lifecycle, options.admin), ("", false, false));
+        assert_eq!((cli.serve.log_level.as_str(), cli.serve.log_format.as_str()), ("info", "logfmt"));
+    }
+
+    #[test]
+    fn every_flag_of_serve_with_and_without_the_word() {
+        let flags = [
+            "--config.file=a.yml",
+            "--config.auto-reload-interval=0",
+            "--storage.path=/var/lib/alarmbell",
+            "--storage.retention.time=1h30m",
+            "--web.listen-address=[::1]:0",
+            "--web.config.file=web.yml",
+            "--web.external-url=https://bell.example.com/x/",
+            "--web.route-prefix=/x",
+            "--web.enable-lifecycle",
+            "--web.enable-admin-api",
+            "--log.level=debug",
+            "--log.format=json",
+        ];
+        let bare = parse(&flags).unwrap().serve;
+        let Some(Command::Serve(named)) = parse(&[&["serve"], flags.as_slice()].concat()).unwrap().command else {
+            panic!("not serve")
+        };
+        for serve in [bare, *named] {
+            let options = serve.options();
+            assert_eq!(options.config_file, PathBuf::from("a.yml"));
+            assert_eq!(options.reload_interval, Duration::ZERO);
+            assert_eq!(options.storage_path, PathBuf::from("/var/lib/alarmbell"));
+            assert_eq!(options.retention, Duration::from_secs(5_400));
+            assert_eq!(options.listen, "[::1]:0");
+            assert_eq!(options.web_config_file, Some(PathBuf::from("web.yml")));
+            assert_eq!(options.external_url.unwrap().as_str(), "https://bell.example.com/x/");
+            assert_eq!((options.route_prefix.as_str(), options.lifecycle, options.admin), ("/x", true, true));
+            assert_eq!((serve.log_level.as_str(), serve.log_format.as_str()), ("debug", "json"));
+        }
+    }
+
+    #[test]
+    fn commands() {
+        let command = |args: &[&str]| parse(args).unwrap().command.unwrap();
+        let Command::Routes(Routes::Test(test)) =
+            command(&["routes", "test", "--config.file=f", "--at=2026-11-21T09:00:00+08:00", "a=b", "c==d", "e="])
+        else {
+            panic!("not routes test")
+        };
+        let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(test.labels, [label("a", "b"), label("c", "=d"), label("e", "")]);
+        assert_eq!(test.at.unwrap().to_string(), "2026-11-21T01:00:00Z");
+        assert!(matches!(command(&["check-config", "a", "b"]), Command::CheckConfig(args) if args.files.len() == 2));
+        assert!(
+            matches!(command(&["demo"]), Command::Demo(flags) if flags.listen == "127.0.0.1:8060" && flags.speed == 1)
+        );
+        assert!(matches!(command(&["sandbox"]), Command::Sandbox(flags) if flags.listen == "127.0.0.1:8061"));
+        assert!(matches!(command(&["render", "--bot=b", "--digest"]), Command::Render(args) if args.digest));
+        assert!(matches!(command(&["send", "--bot=b"]), Command::Send(args) if args.robot == 1));
+    }
+
+    #[test]
+    fn what_can_not_be_is_a_usage_error() {
+        for (args, why) in [
+            (vec!["--nonsense"], "unexpected argument"),
+            (vec!["nonsense"], "unrecognized subcommand"),
+            (vec!["--config.file=x", "demo"], "cannot be used with"),
+            (vec!["--config.file=x", "--config.file=y"], "multiple times"),
+            (vec!["--config.auto-reload-interval=5"], "a duration needs a unit"),
+            (vec!["--config.auto-reload-interval=-1s"], "negative"),
+            (vec!["--storage.retention.time=soon"], "not a duration"),
+            (vec!["--storage.retention.time=0s"], "kept for some time"),
+            (vec!["--storage.url=postgres://x"], "unexpected argument"),
+            (vec!["--web.listen-address=8060"], "HOST:PORT"),
+            (vec!["--web.listen-address=:99999"], "HOST:PORT"),
+            (vec!["--web.external-url=bell.example.com"], "https://alarmbell.example.com/"),
+            (vec!["--web.external-url=ftp://bell"], "https://alarmbell.example.com/"),
+            (vec!["--web.external-url=http://u:p@bell"], "password"),
+            (vec!["--log.level=loud"], "possible values: debug, info, warn, error"),
+            (vec!["--log.format=xml"], "possible values: logfmt, json"),
+            (vec!["check-config"], "required"),
+            (vec!["routes"], "routes"),
+            (vec!["routes", "test", "severity"], "name=value"),
+            (vec!["routes", "test", "=x"], "name=value"),
+            (vec!["routes", "test", "--at=today"], "RFC 3339"),
+            (vec!["render"], "--bot"),
+            (vec!["send", "--bot=x", "--robot=0"], "0 is not in"),
+        ] {
+            let error = parse(&args).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{args:?}");
+            assert!(error.to_string().contains(why), "{args:?}: {error}");
+        }
+        for fine in ["--help", "--version"] {
+            assert_eq!(parse(&[fine]).unwrap_err().exit_code(), 0);
+        }
+        assert!(parse(&["--web.external-url="]).unwrap().serve.external_url.0.is_none());
+    }
+}

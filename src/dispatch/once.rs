@@ -177,8 +177,9 @@ async fn take_turn(
         let since = clock.now_ms() - IN_FLIGHT;
         let (_, attempts) = store.robot(id, since).await?;
         if attempts.iter().any(|attempt| attempt.ended_ms.is_none() && attempt.started_ms > since) {
+            let until = clock.mono() + LOOK_AGAIN;
             waits(Wait::InFlight);
-            clock.sleep_until(clock.mono() + LOOK_AGAIN).await;
+            clock.sleep_until(until).await;
             continue;
         }
         // Read anew each time: the server goes on sending while this waits.
@@ -211,3 +212,6 @@ async fn take_turn(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

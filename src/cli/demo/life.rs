@@ -77,7 +77,7 @@ const ERRORS: Sample = Sample {
     severity: "error",
     team: "pay",
     owner: "li.si",
-    place: ("service", "pay-api"),
+    place: ("instance", "pay-api-02:8080"),
     summary: "5xx 比例 7.2%，阈值 1%",
     description: "近 5 分钟 POST /v1/pay 的 5xx 比例。",
     began: 60,
@@ -88,7 +88,7 @@ const SLOW: Sample = Sample {
     severity: "warning",
     team: "net",
     owner: "",
-    place: ("service", ""),
+    place: ("deployment", ""),
     summary: "P99 延迟 2.4s，阈值 500ms",
     description: "机房互联链路丢包，依赖它的接口变慢。",
     began: 30,
@@ -128,7 +128,7 @@ pub(super) fn story() -> Vec<Webhook> {
 /// Twelve groups within a moment at a robot that takes 20 messages a minute; half of them end while they wait.
 fn storm() -> Vec<Webhook> {
     let slow = |service: &'static str, critical: bool| Sample {
-        place: ("service", service),
+        place: ("deployment", service),
         severity: if critical { "critical" } else { SLOW.severity },
         owner: if critical { "zhang.san" } else { "" },
         ..SLOW
@@ -181,9 +181,9 @@ impl Webhook {
 }
 
 impl Sample {
-    /// Alertmanager's `group_by: [alertname, cluster, service]`.
+    /// Alertmanager's `group_by: [alertname, cluster, deployment]`.
     fn group(&self) -> Labels {
-        let names = ["alertname", "cluster", "service"];
+        let names = ["alertname", "cluster", "deployment"];
         self.labels().into_iter().filter(|(name, _)| names.contains(&name.as_str())).collect()
     }
 

@@ -4,6 +4,7 @@ mod life;
 mod setup;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -26,18 +27,18 @@ pub(super) fn run(flags: &Demo) -> Result<(), Failure> {
     telemetry::init("warn", telemetry::Format::Logfmt).map_err(Failure::usage)?;
     let folder = tempfile::Builder::new().prefix("alarmbell-demo-").tempdir();
     let folder = folder.map_err(|error| Failure::runtime(format!("a temporary folder: {error}")))?;
-    let shown = runtime()?.block_on(Box::pin(show(flags, folder.path())));
+    let chats = Sandbox::new(SystemClock::new(), false);
+    let shown = runtime()?.block_on(Box::pin(show(flags, folder.path(), chats)));
     let removed = folder.close().map_err(|error| Failure::runtime(format!("the temporary folder: {error}")));
     shown.and(removed)?;
     say("\nStopped; no files are left.\n")
 }
 
-async fn show(flags: &Demo, folder: &std::path::Path) -> Result<(), Failure> {
+async fn show(flags: &Demo, folder: &Path, chats: Sandbox) -> Result<(), Failure> {
     // Listened to from the begin: whatever comes now must not leave the folder behind.
     let mut stop = std::pin::pin!(stopped());
     let robots = http::bind("127.0.0.1:0").await.map_err(Failure::runtime)?;
     let robots_at = robots.local_addr().map_err(Failure::runtime)?;
-    let chats = Sandbox::new(SystemClock::new(), false);
     setup::chats(&chats, flags.speed).map_err(Failure::runtime)?;
     let config_file = folder.join("alarmbell.yml");
     std::fs::write(&config_file, setup::config(robots_at, flags.speed)).map_err(Failure::runtime)?;
@@ -218,11 +219,23 @@ mod tests {
         assert!(guide.farewell().contains("- url: http://127.0.0.1:8060/api/v1/webhook\n"));
     }
 
-    /// The whole demo, sped up.
-    #[test]
-    fn runs_to_its_end() {
+    /// The whole demo, sped up: every chat is told, and no robot refuses anything.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn tells_every_chat() {
+        // Fails only when another test was faster.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let flags = Demo { listen: "127.0.0.1:0".to_owned(), exit_after_samples: true, speed: 60 };
-        run(&flags).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let chats = Sandbox::new(SystemClock::new(), false);
+        let flags = Demo { listen: "127.0.0.1:0".to_owned(), exit_after_samples: true, speed: 200 };
+        Box::pin(show(&flags, folder.path(), chats.clone())).await.unwrap();
+        let robots = chats.robots();
+        assert_eq!(robots.len(), 3);
+        for robot in robots {
+            assert!(robot.accepted >= 2 && robot.refused == 0, "{robot:?}");
+            let messages = chats.messages(robot.vendor, &robot.token, 0, 1000).unwrap();
+            assert!(messages.iter().any(|message| !message.mentions.names.is_empty()), "{}", robot.rules.name);
+            let last = messages.last().map(|message| format!("{}{}", message.title, message.text));
+            assert!(last.is_some_and(|text| text.contains("恢复")), "{}", robot.rules.name);
+        }
     }
 }

@@ -1,0 +1,166 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use jiff::Timestamp;
+use prometheus::Registry;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::clock::{ManualClock, SystemClock};
+use crate::config;
+use crate::model::BotKind;
+use crate::sandbox::{self, Rules, Sandbox};
+use crate::store::MessageQuery;
+use crate::store::sqlite::{Options, SqliteStore, StoreMetrics};
+
+struct Bench {
+    chats: Sandbox,
+    config: BotConfig,
+    clock: Arc<ManualClock>,
+    folder: tempfile::TempDir,
+}
+
+async fn bench(token: &str) -> Bench {
+    // Fails only when another test was faster.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let chats = Sandbox::new(SystemClock::new(), false);
+    let rules = Rules { keywords: vec!["Dispatch".to_owned()], ..Rules::default() };
+    chats.put_robot(BotKind::DingTalk, "MARKtoken", rules).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(sandbox::serve(listener, chats.clone(), std::future::pending()));
+    let text = format!(
+        "global: {{http_config: {{proxy_from_environment: false}}}}\n\
+         bots: [{{name: ops, type: dingtalk, url: \"http://{at}/robot/send?access_token={token}\", \
+         keywords: [Dispatch], rate_limits: [{{messages: 2, per: 10s}}]}}]\n\
+         default_policy: {{notify: {{bots: [ops]}}}}\n"
+    );
+    let config = config::parse_str("test", &text, std::path::Path::new(".")).unwrap().config.bots.remove(0);
+    let now: Timestamp = "2026-11-21T01:00:00Z".parse().unwrap();
+    Bench { chats, config, clock: ManualClock::new(now), folder: tempfile::tempdir().unwrap() }
+}
+
+fn metrics() -> StoreMetrics {
+    StoreMetrics::register(&Registry::new()).unwrap()
+}
+
+fn id(number: u8) -> MessageId {
+    MessageId::from_bytes([number; 16])
+}
+
+impl Bench {
+    fn server(&self) -> SqliteStore {
+        SqliteStore::open(&Options::new(self.folder.path()), metrics()).unwrap()
+    }
+
+    /// Sends a test message; the clock moves on by itself whenever it is waited for.
+    async fn send(&self, store: Option<&dyn Store>, number: u8) -> (Result<Sent, OnceError>, Vec<Wait>) {
+        let mut waits = Vec::new();
+        let once = Once { store, clock: &*self.clock, config: &self.config, robot: 0, fraction: 0.5 };
+        let message = OnceMessage::test(&self.config, id(number));
+        let sent = send_once(&once, message, |wait| {
+            waits.push(wait);
+            self.clock.advance(match wait {
+                Wait::InFlight => LOOK_AGAIN,
+                Wait::Turn(time) => time,
+            });
+        });
+        (sent.await, waits)
+    }
+
+    fn begin(&self, last_known: i64) -> Begin {
+        Begin {
+            bot: Arc::clone(&self.config.name),
+            robot: channel::robot_id(BotKind::DingTalk, self.config.robots[0].url.expose()).into(),
+            message: id(99),
+            kind: Kind::Single,
+            group: 7,
+            body: Bytes::new(),
+            text: String::new(),
+            covers: Vec::new(),
+            alerts: Vec::new(),
+            started_ms: self.clock.now_ms(),
+            last_known,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_test_message_is_delivered_and_the_server_learns_of_it() {
+    let bench = bench("MARKtoken").await;
+    let server = bench.server();
+    let sender = SqliteStore::open_shared(&Options::new(bench.folder.path()), metrics()).unwrap();
+    let (sent, waits) = bench.send(Some(&sender), 1).await;
+    let sent = sent.unwrap();
+    assert_eq!((sent.verdict, sent.unwritten.is_none(), waits.len()), (Verdict::Delivered, true, 0));
+    let Begun::Others(others) = server.begin(bench.begin(0)).await.unwrap() else { panic!("begun") };
+    assert!(others.len() == 1 && others[0].ended_ms.is_some(), "{others:?}");
+    let history = server.messages(MessageQuery { limit: 10, ..MessageQuery::default() }).await.unwrap();
+    assert_eq!((history.len(), history[0].verdict.as_str(), history[0].bot.as_str()), (1, "delivered", "ops"));
+    assert!(history[0].text.contains("测试") && history[0].text.contains("Dispatch"), "{}", history[0].text);
+    let shown = bench.chats.messages(BotKind::DingTalk, "MARKtoken", 0, 10).unwrap();
+    assert_eq!((shown.len(), shown[0].accepted), (1, true));
+}
+
+#[tokio::test]
+async fn takes_its_turn_within_the_robots_limit() {
+    let bench = bench("MARKtoken").await;
+    let server = bench.server();
+    for number in 1..=2 {
+        bench.send(Some(&server), number).await.0.unwrap();
+    }
+    let (sent, waits) = bench.send(Some(&server), 3).await;
+    assert_eq!(sent.unwrap().verdict, Verdict::Delivered);
+    let waited = waits.iter().map(|wait| if let Wait::Turn(time) = wait { *time } else { Duration::ZERO });
+    // 1.01 windows after the first ended.
+    let waited: Duration = waited.sum();
+    assert!(waited >= Duration::from_millis(10_100) && waited < Duration::from_secs(11), "{waits:?}");
+}
+
+#[tokio::test]
+async fn waits_for_a_message_in_flight_but_not_for_a_dead_process() {
+    let bench = bench("MARKtoken").await;
+    let server = bench.server();
+    assert!(matches!(server.begin(bench.begin(0)).await.unwrap(), Begun::Attempt(_)));
+    let (sent, waits) = bench.send(Some(&server), 1).await;
+    assert_eq!(sent.unwrap().verdict, Verdict::Delivered);
+    // 10 s in steps of 200 ms: then nobody can end it any more.
+    assert_eq!(waits.iter().filter(|wait| **wait == Wait::InFlight).count(), 50, "{waits:?}");
+}
+
+#[tokio::test]
+async fn a_pause_that_waits_for_a_person_is_passed_over() {
+    let bench = bench("MARKother").await;
+    let server = bench.server();
+    for number in 1..=2 {
+        let (sent, waits) = bench.send(Some(&server), number).await;
+        let Verdict::Misconfigured { reason, remedy } = sent.unwrap().verdict else { panic!("another verdict") };
+        assert!(!remedy.is_empty() && !format!("{reason}{remedy}").contains("MARK"), "{reason} {remedy}");
+        assert_eq!(waits, []);
+    }
+    let robot = bench.begin(0).robot;
+    let (state, attempts) = server.robot(&robot, 0).await.unwrap();
+    assert_eq!((state.last_verdict.as_str(), attempts.len()), ("misconfigured", 2));
+}
+
+#[tokio::test]
+async fn without_a_store_it_leaves_no_trace() {
+    let mut bench = bench("MARKtoken").await;
+    let (sent, waits) = bench.send(None, 1).await;
+    assert_eq!((sent.unwrap().verdict, waits.len()), (Verdict::Delivered, 0));
+    assert_eq!(std::fs::read_dir(bench.folder.path()).unwrap().count(), 0);
+    bench.config.robots.clear();
+    assert!(matches!(bench.send(None, 2).await.0, Err(OnceError::NoRobot)));
+}
+
+#[tokio::test]
+async fn the_text_is_a_test_in_the_bots_language_with_its_keywords() {
+    let mut config = bench("MARKtoken").await.config;
+    config.keywords = vec!["one".to_owned(), "two".to_owned()];
+    let all = test_draft(&config);
+    assert!(all.title.contains("测试") && all.body.ends_with("\none two"), "{all:?}");
+    config.lang = Lang::En;
+    config.keyword_mode = KeywordMode::Any;
+    config.keywords = vec!["TEST".to_owned(), "two".to_owned()];
+    let any = test_draft(&config);
+    assert!(any.title.contains("TEST") && !any.body.contains("two") && any.mentions.is_empty(), "{any:?}");
+}
