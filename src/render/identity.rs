@@ -28,7 +28,7 @@ const STRONG: &[&str] = &[
     "database",
 ];
 /// Identify only when nothing else does.
-const WEAK: &[&str] = &["service", "job", "namespace", "app", "team", "region", "zone"];
+const WEAK: &[&str] = &["service", "job", "namespace", "app", "owner", "team", "region", "zone"];
 /// Shown elsewhere in a message.
 const SHOWN: &[&str] = &["alertname", "severity", "cluster", "cluster_name", "k8s_cluster"];
 /// Say how the alert was made, not what it is about.
