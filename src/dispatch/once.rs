@@ -124,7 +124,8 @@ pub struct Once<'a> {
     pub fraction: f64,
 }
 
-/// Sends one message through one robot. A pause that waits for a person is passed over: the person is here.
+/// Sends one message through one robot. Of the pauses only the vendor's penalty is waited for: whoever tries a robot that
+/// failed wants to know how it is now.
 ///
 /// # Errors
 /// [`OnceError`]; then nothing was sent.
@@ -185,7 +186,7 @@ async fn take_turn(
         // Read anew each time: the server goes on sending while this waits.
         let robot = Robot::new(Arc::clone(id));
         robot.load(store, clock, &config.rate_limits).await?;
-        robot.lift();
+        robot.pass_over_backoff();
         let now = clock.mono();
         let due = robot.due(now);
         if due > now {

@@ -13,6 +13,8 @@ use crate::store::{AttemptTimes, RobotState, Store, StoreError};
 
 /// The word of a verdict that waits for a person.
 const MISCONFIGURED: &str = "misconfigured";
+/// The word of a verdict that carries the vendor's penalty.
+const RATE_LIMITED: &str = "rate_limited";
 /// Failures in a row after which a robot counts as down.
 const DOWN_AFTER: u32 = 3;
 /// A stored pause longer than this comes from a wall clock that stepped.
@@ -187,6 +189,14 @@ impl Robot {
         drop(inner);
         self.lifted.notify_waiters();
         Some(state)
+    }
+
+    /// Passes over a pause that is ours alone, for a person who tries the robot now; the vendor's penalty stays.
+    pub(super) fn pass_over_backoff(&self) {
+        let mut inner = self.inner();
+        if inner.state.last_verdict != RATE_LIMITED {
+            inner.paused_until = Duration::ZERO;
+        }
     }
 
     /// Its state, free tokens, and whether it takes messages as far as is known.

@@ -14,13 +14,18 @@ use super::robot::Robot;
 use super::shared::Shared;
 use super::{BotConfig, RobotConfig};
 use crate::channel;
-use crate::model::{BotKind, GroupId, MessageId, Verdict};
+use crate::model::{BotKind, GroupId, MessageId, Millis, Verdict};
 use crate::render::TemplateFailure;
 use crate::store::{Begin, Begun, OpenMessage, StoreError};
 use crate::waiting::Picked;
 
 /// How long the worker waits before it asks a store again that did not answer.
 pub(super) const STORE_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often another process' message in flight is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// A request ends after 5 s: an attempt that is open for longer was left behind by a process that was killed.
+const IN_FLIGHT_MS: Millis = 10_000;
 
 /// Sends one bot's messages through one robot.
 pub(super) struct Worker {
@@ -278,7 +283,13 @@ impl Worker {
                 Ok(Some(attempt))
             }
             Begun::Others(others) => {
-                self.robot.learn(&others, &*self.shared.clock);
+                let recent = self.shared.clock.now_ms() - IN_FLIGHT_MS;
+                if others.iter().any(|other| other.ended_ms.is_none() && other.started_ms > recent) {
+                    // One message in flight per robot, also of the `send` command: asked again until it has ended.
+                    let _ = self.sleep(LOOK_AGAIN).await;
+                } else {
+                    self.robot.learn(&others, &*self.shared.clock);
+                }
                 Ok(None)
             }
         }

@@ -9,8 +9,8 @@ use crate::clock::{ManualClock, SystemClock};
 use crate::config;
 use crate::model::BotKind;
 use crate::sandbox::{self, Rules, Sandbox};
-use crate::store::MessageQuery;
 use crate::store::sqlite::{Options, SqliteStore, StoreMetrics};
+use crate::store::{MessageQuery, RobotState};
 
 struct Bench {
     chats: Sandbox,
@@ -140,6 +140,26 @@ async fn a_pause_that_waits_for_a_person_is_passed_over() {
     let robot = bench.begin(0).robot;
     let (state, attempts) = server.robot(&robot, 0).await.unwrap();
     assert_eq!((state.last_verdict.as_str(), attempts.len()), ("misconfigured", 2));
+}
+
+#[tokio::test]
+async fn a_pause_after_a_failure_is_passed_over_and_a_penalty_is_not() {
+    let bench = bench("MARKtoken").await;
+    let server = bench.server();
+    let robot = bench.begin(0).robot;
+    let now_ms = bench.clock.now_ms();
+    let paused = |verdict: &str| RobotState {
+        last_verdict: verdict.to_owned(),
+        failures: 9,
+        paused_until_ms: now_ms + 5_000,
+        ..RobotState::default()
+    };
+    server.set_robot(&robot, paused("unknown_outcome")).await.unwrap();
+    assert_eq!(bench.send(Some(&server), 1).await.1, []);
+    server.set_robot(&robot, paused("rate_limited")).await.unwrap();
+    let (sent, waits) = bench.send(Some(&server), 2).await;
+    assert_eq!(sent.unwrap().verdict, Verdict::Delivered);
+    assert!(waits.iter().any(|wait| matches!(wait, Wait::Turn(time) if *time > Duration::from_secs(4))), "{waits:?}");
 }
 
 #[tokio::test]
