@@ -6,7 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,8 +13,21 @@ use std::time::{Duration, Instant};
 use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+
+/// Its robot is out of reach, so that only acceptance is measured.
+const CONFIG: &str = "
+global: {backlog: {alerts: 100000000, bytes: 100GB}}
+bots:
+  - {name: ops, type: wecom, url: 'http://127.0.0.1:9/cgi-bin/webhook/send?key=00000000-0000-0000-0000-000000000000'}
+default_policy: {notify: {bots: [ops]}}
+";
+
+#[path = "support/mod.rs"]
+mod support;
+
+use support::Server;
 
 /// About 1 KB with one alert, as Alertmanager writes it; the number makes it another alert each time.
 fn body(number: u64, alerts: u64) -> String {
@@ -50,43 +62,6 @@ async fn bare() -> SocketAddr {
         }
     });
     address
-}
-
-struct Server {
-    child: tokio::process::Child,
-    address: SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-/// The real program, its robots out of reach, so that only acceptance is measured.
-async fn alarmbell() -> Server {
-    let folder = tempfile::tempdir().unwrap();
-    let config = "
-global: {backlog: {alerts: 100000000, bytes: 100GB}}
-bots:
-  - {name: ops, type: wecom, url: 'http://127.0.0.1:9/cgi-bin/webhook/send?key=00000000-0000-0000-0000-000000000000'}
-default_policy: {notify: {bots: [ops]}}
-";
-    let file = folder.path().join("alarmbell.yml");
-    std::fs::write(&file, config).unwrap();
-    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_alarmbell"))
-        .arg("serve")
-        .arg(format!("--config.file={}", file.display()))
-        .arg(format!("--storage.path={}", folder.path().join("data").display()))
-        .args(["--web.listen-address=127.0.0.1:0", "--log.level=info"])
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let address = loop {
-        let line = lines.next_line().await.unwrap().expect("the server ended");
-        if let Some(at) = line.find("address=").filter(|_| line.contains("listening")) {
-            break line[at + 8..].split_whitespace().next().unwrap().trim_matches('"').parse().unwrap();
-        }
-    };
-    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    Server { child, address, _folder: folder }
 }
 
 struct Load {
@@ -155,7 +130,7 @@ async fn main() {
     let mut full = 0.0;
     for (connections, alerts) in [(64, 1), (64, 100), (2000, 1)] {
         let base = load(bare, connections, alerts, time, None).await;
-        let mut server = alarmbell().await;
+        let mut server = Server::start(CONFIG).await;
         let ours = load(server.address, connections, alerts, time, None).await;
         server.child.kill().await.unwrap();
         if (connections, alerts) == (64, 1) {
@@ -163,7 +138,7 @@ async fn main() {
         }
         row(connections, alerts, &base, &ours);
     }
-    let mut server = alarmbell().await;
+    let mut server = Server::start(CONFIG).await;
     let half = load(server.address, 64, 1, time, Some(full / 2.0)).await;
     server.child.kill().await.unwrap();
     println!(
