@@ -64,7 +64,7 @@ async fn main() {
     let (robot, mut hears) = robot().await;
     let config = format!(
         "bots:\n  - {{name: ops, type: wecom, url: 'http://{robot}/cgi-bin/webhook/send?key=00000000-0000-0000-0000-000000000000', \
-         rate_limits: [{{messages: 60000, per: 1m}}]}}\ndefault_policy: {{notify: {{bots: [ops]}}}}\n"
+         rate_limits: [{{messages: 9000, per: 1m}}]}}\ndefault_policy: {{notify: {{bots: [ops]}}}}\n"
     );
     let begin = Instant::now();
     let server = Server::start(&config).await;
