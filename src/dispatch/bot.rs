@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::ladder::Stage;
-use crate::model::{GroupId, MessageId};
+use crate::model::{Fingerprint, GroupId, MessageId};
 use crate::store::OpenMessage;
 use crate::waiting::{Item, Queue};
 
@@ -46,7 +46,13 @@ impl Bot {
     /// Unlocks the alerts of messages that will not be sent again.
     pub(super) fn release(&self, open: &Open) {
         let locked = open.items.iter().flatten().map(|item| (item.head.pos, item.fingerprint()));
-        self.queue().released(&locked.collect::<Vec<_>>());
+        self.put_back(&locked.collect::<Vec<_>>());
+    }
+
+    /// These versions were not told: any of the bot's robots may take them now.
+    pub(super) fn put_back(&self, versions: &[(i64, Fingerprint)]) {
+        self.queue().released(versions);
+        self.ring();
     }
 
     pub(super) fn new(name: Arc<str>, queue: Queue) -> Arc<Self> {

@@ -15,6 +15,8 @@ mod outcome;
 mod preview;
 mod robot;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod view;
 mod worker;
 

@@ -129,7 +129,10 @@ impl Worker {
                 desk.retrying.insert(letter.group, letter.id.clone());
             }
         }
-        if !queue.has_ready() {
+        if queue.has_ready() {
+            // What this robot gave back need not wait until it may be sent to again: another of the pool may be idle.
+            self.bot.ring();
+        } else {
             desk.stages.clear();
         }
     }

@@ -181,7 +181,7 @@ impl Worker {
             }
             Err(error) => {
                 let versions: Vec<_> = picked.items.iter().map(|i| (i.head.pos, i.fingerprint())).collect();
-                self.bot.queue().released(&versions);
+                self.bot.put_back(&versions);
                 Err(error)
             }
         }
@@ -236,7 +236,7 @@ impl Worker {
             // A message that is sent again stays exactly that, and its alerts locked.
             self.bot.desk().open.push_front(self.open_of(letter));
         } else {
-            self.bot.queue().released(&letter.versions());
+            self.bot.put_back(&letter.versions());
         }
     }
 

@@ -1,0 +1,143 @@
+//! Where alerts are when something goes wrong around a worker.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::future::Future;
+use std::path::Path;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::clock::{ManualClock, SystemClock};
+use crate::config;
+use crate::model::{BotKind, HeadFlags, Status};
+use crate::sandbox::{self, Fault, FaultKind, Rules, Sandbox};
+use crate::store::sqlite::{Options as StoreOptions, SqliteStore, StoreMetrics};
+use crate::store::{Append, NewHead};
+
+/// Robots `one` and `two` of each vendor, and a dispatcher whose clock stands still.
+struct Bench {
+    chats: Sandbox,
+    at: std::net::SocketAddr,
+    dispatcher: Dispatcher,
+    store: Arc<dyn Store>,
+    clock: Arc<ManualClock>,
+    folder: tempfile::TempDir,
+}
+
+fn settings(at: std::net::SocketAddr, bots: &str) -> Settings {
+    let text = format!(
+        "global: {{http_config: {{proxy_from_environment: false}}}}\nbots:\n{bots}\n\
+         default_policy: {{notify: {{bots: [ops]}}}}\n"
+    )
+    .replace("AT", &at.to_string());
+    let config = config::parse_str("test", &text, Path::new(".")).unwrap().config;
+    crate::app::build::dispatch_settings(&config, "")
+}
+
+const POOL: &str = "- {name: ops, type: wecom, rate_limits: [{messages: 100, per: 1s}], robots: [\
+    {url: \"http://AT/cgi-bin/webhook/send?key=one\"}, {url: \"http://AT/cgi-bin/webhook/send?key=two\"}]}";
+const ONE: &str = "- {name: ops, type: wecom, rate_limits: [{messages: 100, per: 1s}], \
+    url: \"http://AT/cgi-bin/webhook/send?key=one\"}";
+
+impl Bench {
+    async fn new(bots: &str) -> Self {
+        // Fails only when another test was faster.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let chats = Sandbox::new(SystemClock::new(), false);
+        for token in ["one", "two"] {
+            let rules = Rules { rate_limits: Some(Vec::new()), ..Rules::default() };
+            chats.put_robot(BotKind::WeCom, token, rules.clone()).unwrap();
+            chats.put_robot(BotKind::DingTalk, token, rules).unwrap();
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        tokio::spawn(sandbox::serve(listener, chats.clone(), std::future::pending()));
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new("2026-11-21T01:00:00Z".parse::<Timestamp>().unwrap());
+        let metrics = StoreMetrics::register(&Registry::new()).unwrap();
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&StoreOptions::new(folder.path()), metrics).unwrap());
+        let parts = Parts {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            random: Arc::new(|bytes| bytes.fill_with(|| fastrand::u8(..))),
+            fraction: Arc::new(|| 0.5),
+            settings: settings(at, bots),
+            retention: Duration::from_secs(86_400),
+        };
+        let registry = Registry::new();
+        let dispatcher = Dispatcher::new(parts, DispatchMetrics::register(&registry).unwrap(), &registry).unwrap();
+        store.replay(dispatcher.feed()).await.unwrap();
+        Self { chats, at, dispatcher, store, clock, folder }
+    }
+
+    fn fault(&self, token: &str, kind: FaultKind, latency_ms: u64) {
+        assert!(self.chats.add_fault(BotKind::WeCom, token, Fault { kind, count: None, latency_ms }));
+    }
+
+    fn requests(&self, token: &str) -> usize {
+        self.chats.requests(BotKind::WeCom, token, 0, 1000).unwrap().len()
+    }
+
+    fn shown(&self, token: &str) -> usize {
+        self.chats.messages(BotKind::WeCom, token, 0, 1000).unwrap().iter().filter(|m| m.accepted).count()
+    }
+
+    /// Commits firing alerts, each a group of its own.
+    async fn accept(&self, numbers: std::ops::Range<u64>) {
+        let alerts = numbers.clone().map(|n| {
+            serde_json::json!({"status": "firing", "labels": {"alertname": format!("Alert{n}")},
+                "annotations": {}, "startsAt": "2026-11-21T01:00:00Z"})
+        });
+        let body = serde_json::json!({"receiver": "r", "status": "firing", "alerts": alerts.collect::<Vec<_>>()});
+        let heads = numbers.enumerate().map(|(at, n)| NewHead {
+            bot: "ops".into(),
+            via: "default".into(),
+            idx: u32::try_from(at).unwrap(),
+            fingerprint: Fingerprint(n + 1),
+            group: n + 1,
+            status: Status::Firing,
+            severity: 0,
+            flags: HeadFlags(0),
+            starts_ms: self.clock.now_ms(),
+            ends_ms: 0,
+        });
+        let (received_ms, body) = (self.clock.now_ms(), Bytes::from(body.to_string()));
+        self.store.append(Append { received_ms, body, heads: heads.collect() }).await.unwrap();
+    }
+
+    fn ops(&self) -> Arc<Bot> {
+        self.dispatcher.shared.bot(&"ops".into())
+    }
+
+    fn waiting(&self) -> u64 {
+        self.ops().queue().len()
+    }
+}
+
+async fn until(what: &str, check: impl Fn() -> bool) {
+    let look = async {
+        while !check() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    within(what, look).await;
+}
+
+async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(15), work).await.unwrap_or_else(|_| panic!("waited too long: {what}"))
+}
+
+#[tokio::test]
+async fn what_a_broken_robot_of_a_pool_gives_back_the_others_tell_at_once() {
+    let bench = Bench::new(POOL).await;
+    bench.fault("one", FaultKind::Misconfigured, 700);
+    bench.dispatcher.start().await.unwrap();
+    bench.accept(0..3).await;
+    // The healthy one tells the others meanwhile, and is idle when the broken one fails.
+    until("all are told", || bench.waiting() == 0).await;
+    assert_eq!((bench.requests("one"), bench.shown("two")), (1, 3));
+}
