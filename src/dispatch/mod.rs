@@ -182,7 +182,8 @@ impl Dispatcher {
         for bot in self.shared.all_bots() {
             bot.queue().set_options(settings.options);
         }
-        self.lift().await?;
+        // A store that does not answer must leave no bot without its workers.
+        let lifted = self.lift().await;
         for (name, config) in &settings.bots {
             self.shared.metrics.bot(name);
             if !running.contains_key(name) {
@@ -190,6 +191,7 @@ impl Dispatcher {
             }
         }
         drop(running);
+        lifted?;
         let fallbacks = settings.bots.values().map(|bot| (Arc::clone(&bot.name), bot.fallback.clone())).collect();
         self.shared.store.remember_fallbacks(fallbacks).await?;
         self.rehome_all().await
@@ -199,10 +201,9 @@ impl Dispatcher {
     async fn lift(&self) -> Result<(), StoreError> {
         let robots: Vec<_> =
             self.shared.robots.lock().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
-        for robot in robots {
-            if let Some(state) = robot.lift() {
-                self.shared.store.set_robot(&robot.id, state).await?;
-            }
+        let lifted: Vec<_> = robots.iter().filter_map(|robot| Some((&robot.id, robot.lift()?))).collect();
+        for (id, state) in lifted {
+            self.shared.store.set_robot(id, state).await?;
         }
         Ok(())
     }

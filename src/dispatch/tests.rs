@@ -141,3 +141,21 @@ async fn what_a_broken_robot_of_a_pool_gives_back_the_others_tell_at_once() {
     until("all are told", || bench.waiting() == 0).await;
     assert_eq!((bench.requests("one"), bench.shown("two")), (1, 3));
 }
+
+#[tokio::test]
+async fn a_reload_that_finds_the_store_away_still_starts_the_bots() {
+    let bench = Bench::new(ONE).await;
+    bench.fault("one", FaultKind::Misconfigured, 0);
+    bench.dispatcher.start().await.unwrap();
+    bench.accept(0..1).await;
+    until("the robot is paused for a person", || {
+        let robot = bench.dispatcher.bots().remove(0).robots.remove(0);
+        robot.last_verdict == "misconfigured"
+    })
+    .await;
+    bench.store.close().await;
+    let changed = ONE.replace("messages: 100", "messages: 50");
+    assert!(bench.dispatcher.apply(settings(bench.at, &changed)).await.is_err(), "the store is closed");
+    let running = bench.dispatcher.running.lock().await;
+    assert_eq!(running.values().map(|run| run.tasks.len()).sum::<usize>(), 1, "the bot has its worker");
+}
