@@ -47,7 +47,7 @@ impl Worker {
                 Err(error) => {
                     tracing::error!(bot = %self.bot.name, %error, "an outcome can not be written; sending waits");
                     if self.sleep(STORE_AGAIN).await.is_err() {
-                        // The attempt stays open, and the next start treats its outcome as unknown.
+                        self.leave_open(letter, attempt, garbage);
                         return;
                     }
                 }
@@ -57,6 +57,16 @@ impl Worker {
         self.robot.set(state.clone(), now_ms, self.shared.clock.mono());
         self.settle(letter, &verdict, step, now_ms);
         self.report(letter, &verdict, &state);
+    }
+
+    /// Nobody wrote down what became of the attempt. The next start treats its outcome as unknown; so does the worker
+    /// that comes after a reload, which finds the queue and the robot as they are left here.
+    fn leave_open(&self, letter: &Letter, attempt: i64, garbage: Vec<i64>) {
+        self.bot.queue().return_garbage(garbage);
+        self.robot.ended(self.shared.clock.mono());
+        let mut open = self.open_of(letter);
+        open.message.attempt = Some(attempt);
+        self.bot.desk().open.push_front(open);
     }
 
     /// What a refusal leads to; `None` for other verdicts.

@@ -24,7 +24,7 @@ struct Bench {
     dispatcher: Dispatcher,
     store: Arc<dyn Store>,
     clock: Arc<ManualClock>,
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 fn settings(at: std::net::SocketAddr, bots: &str) -> Settings {
@@ -71,7 +71,7 @@ impl Bench {
         let registry = Registry::new();
         let dispatcher = Dispatcher::new(parts, DispatchMetrics::register(&registry).unwrap(), &registry).unwrap();
         store.replay(dispatcher.feed()).await.unwrap();
-        Self { chats, at, dispatcher, store, clock, folder }
+        Self { chats, at, dispatcher, store, clock, _folder: folder }
     }
 
     fn fault(&self, token: &str, kind: FaultKind, latency_ms: u64) {
@@ -158,4 +158,28 @@ async fn a_reload_that_finds_the_store_away_still_starts_the_bots() {
     assert!(bench.dispatcher.apply(settings(bench.at, &changed)).await.is_err(), "the store is closed");
     let running = bench.dispatcher.running.lock().await;
     assert_eq!(running.values().map(|run| run.tasks.len()).sum::<usize>(), 1, "the bot has its worker");
+}
+
+#[tokio::test]
+async fn an_outcome_that_could_not_be_written_before_a_reload_locks_nothing() {
+    let config = ONE.replace("messages: 100", "messages: 1");
+    let bench = Bench::new(&config).await;
+    bench.fault("one", FaultKind::Latency, 500);
+    bench.dispatcher.start().await.unwrap();
+    bench.accept(0..1).await;
+    until("the attempt is committed", || {
+        bench.dispatcher.shared.robots.lock().unwrap().values().any(|robot| robot.last_attempt() > 0)
+    })
+    .await;
+    bench.store.close().await;
+    // The URL stays: the same robot goes on under the changed config.
+    let changed = config.replace("type: wecom", "type: wecom, send_resolved: false");
+    let _ = bench.dispatcher.apply(settings(bench.at, &changed)).await;
+    let bot = bench.ops();
+    let open = bot.desk().open.len();
+    let ready = bot.queue().has_ready();
+    assert!(open == 1 || ready, "the alert waits for the new worker");
+    let robot = bench.dispatcher.shared.robots_of(&bench.dispatcher.shared.settings.load().bots["ops"]).remove(0);
+    let later = bench.clock.mono() + Duration::from_secs(5);
+    assert!(robot.due(later) <= later, "an attempt of the past does not hold the robot up for ever");
 }
