@@ -1,6 +1,7 @@
 //! What dispatch keeps of one bot between messages.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(super) struct Bot {
     desk: Mutex<Desk>,
     /// Rung when something may have become ready.
     pub(super) bell: Notify,
+    /// Whether its worker can not run, or panicked and has finished no message since.
+    pub(super) stuck: AtomicBool,
 }
 
 /// What a bot's workers remember from one message to the next. What matters of it is stored too.
@@ -56,7 +59,13 @@ impl Bot {
     }
 
     pub(super) fn new(name: Arc<str>, queue: Queue) -> Arc<Self> {
-        Arc::new(Self { name, queue: Mutex::new(queue), desk: Mutex::default(), bell: Notify::new() })
+        Arc::new(Self {
+            name,
+            queue: Mutex::new(queue),
+            desk: Mutex::default(),
+            bell: Notify::new(),
+            stuck: AtomicBool::new(false),
+        })
     }
 
     // A panic inside is a defect, but refusing all further alerts because of it would be a worse one.
@@ -66,6 +75,14 @@ impl Bot {
 
     pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_stuck(&self, stuck: bool) {
+        self.stuck.store(stuck, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
     }
 
     pub(super) fn ring(&self) {

@@ -200,7 +200,7 @@ impl QueueCollector {
             let Some(config) = settings.bots.get(&bot.name) else { continue };
             let views: Vec<_> = shared.robots_of(config).iter().map(|r| r.view(shared.clock.mono())).collect();
             families.tokens.with_label_values(&[name]).set(views.iter().map(|view| i64::from(view.1)).sum());
-            families.up.with_label_values(&[name]).set(i64::from(views.iter().any(|view| view.2)));
+            families.up.with_label_values(&[name]).set(i64::from(!bot.is_stuck() && views.iter().any(|view| view.2)));
         }
         Ok(families.collectors().iter().flat_map(|c| c.collect()).collect())
     }

@@ -168,7 +168,8 @@ impl Dispatcher {
         let mut running = self.running.lock().await;
         let mut stopped = Vec::new();
         running.retain(|name, run| {
-            let keep = settings.bots.get(name).is_some_and(|config| **config == *run.config);
+            // One that could not start may be able to now.
+            let keep = settings.bots.get(name).is_some_and(|config| **config == *run.config) && !run.tasks.is_empty();
             if !keep {
                 run.stop.cancel();
                 run.tasks.close();
@@ -214,6 +215,7 @@ impl Dispatcher {
         self.close_foreign(&bot, config).await;
         match client(&config.http) {
             Ok(client) => {
+                bot.set_stuck(false);
                 for (robot, robot_config) in self.shared.robots_of(config).into_iter().zip(&config.robots) {
                     robot.prepare(&config.rate_limits);
                     let worker = Worker {
@@ -224,12 +226,16 @@ impl Dispatcher {
                         robot,
                         client: client.clone(),
                         stop: stop.clone(),
+                        hand: Mutex::default(),
                     };
-                    tasks.spawn(worker.run());
+                    tasks.spawn(worker.supervised());
                 }
             }
             // The config was checked; the alerts wait for a mended one.
-            Err(error) => tracing::error!(bot = %config.name, %error, "the bot's http_config can not be used"),
+            Err(error) => {
+                bot.set_stuck(true);
+                tracing::error!(bot = %config.name, %error, "the bot's http_config can not be used");
+            }
         }
         Running { config: Arc::clone(config), stop, tasks }
     }

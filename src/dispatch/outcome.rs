@@ -53,6 +53,7 @@ impl Worker {
                 }
             }
         }
+        self.bot.set_stuck(false);
         self.robot.ended(self.shared.clock.mono());
         self.robot.set(state.clone(), now_ms, self.shared.clock.mono());
         self.settle(letter, &verdict, step, now_ms);

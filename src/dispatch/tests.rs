@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -24,6 +25,9 @@ struct Bench {
     dispatcher: Dispatcher,
     store: Arc<dyn Store>,
     clock: Arc<ManualClock>,
+    /// So many further calls for randomness panic: while a message is composed, and after it was sent.
+    composing: Arc<AtomicU32>,
+    concluding: Arc<AtomicU32>,
     _folder: tempfile::TempDir,
 }
 
@@ -42,6 +46,11 @@ const POOL: &str = "- {name: ops, type: wecom, rate_limits: [{messages: 100, per
 const ONE: &str = "- {name: ops, type: wecom, rate_limits: [{messages: 100, per: 1s}], \
     url: \"http://AT/cgi-bin/webhook/send?key=one\"}";
 
+fn panic_while(left: &AtomicU32) {
+    let take = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    assert!(take.is_err(), "a defect");
+}
+
 impl Bench {
     async fn new(bots: &str) -> Self {
         // Fails only when another test was faster.
@@ -58,20 +67,27 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::new("2026-11-21T01:00:00Z".parse::<Timestamp>().unwrap());
         let metrics = StoreMetrics::register(&Registry::new()).unwrap();
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(&StoreOptions::new(folder.path()), metrics).unwrap());
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&StoreOptions::new(folder.path()), metrics).unwrap());
+        let (composing, concluding) = (Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default());
+        let (compose, conclude) = (Arc::clone(&composing), Arc::clone(&concluding));
         let parts = Parts {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            random: Arc::new(|bytes| bytes.fill_with(|| fastrand::u8(..))),
-            fraction: Arc::new(|| 0.5),
+            random: Arc::new(move |bytes| {
+                panic_while(&compose);
+                bytes.fill_with(|| fastrand::u8(..));
+            }),
+            fraction: Arc::new(move || {
+                panic_while(&conclude);
+                0.5
+            }),
             settings: settings(at, bots),
             retention: Duration::from_secs(86_400),
         };
         let registry = Registry::new();
         let dispatcher = Dispatcher::new(parts, DispatchMetrics::register(&registry).unwrap(), &registry).unwrap();
         store.replay(dispatcher.feed()).await.unwrap();
-        Self { chats, at, dispatcher, store, clock, _folder: folder }
+        Self { chats, at, dispatcher, store, clock, composing, concluding, _folder: folder }
     }
 
     fn fault(&self, token: &str, kind: FaultKind, latency_ms: u64) {
@@ -182,4 +198,25 @@ async fn an_outcome_that_could_not_be_written_before_a_reload_locks_nothing() {
     let robot = bench.dispatcher.shared.robots_of(&bench.dispatcher.shared.settings.load().bots["ops"]).remove(0);
     let later = bench.clock.mono() + Duration::from_secs(5);
     assert!(robot.due(later) <= later, "an attempt of the past does not hold the robot up for ever");
+}
+
+#[tokio::test]
+async fn a_worker_that_panics_starts_anew_and_loses_nothing() {
+    let bench = Bench::new(&ONE.replace("messages: 100", "messages: 1")).await;
+    bench.dispatcher.start().await.unwrap();
+    let up = || bench.dispatcher.bots()[0].robots[0].up;
+    for panics in [&bench.composing, &bench.concluding] {
+        let before = bench.shown("one");
+        panics.store(1, Ordering::SeqCst);
+        bench.clock.advance(Duration::from_secs(2));
+        bench.accept(u64::try_from(before).unwrap() * 10..u64::try_from(before).unwrap() * 10 + 1).await;
+        until("it panicked", || !up()).await;
+        assert_eq!(bench.waiting(), 1);
+        let told = || {
+            bench.clock.advance(Duration::from_millis(100));
+            bench.waiting() == 0
+        };
+        until("it is told all the same", told).await;
+        until("the bot is up again", up).await;
+    }
 }

@@ -63,7 +63,7 @@ impl Dispatcher {
                 RobotView {
                     id: robot.id.to_string(),
                     tokens,
-                    up,
+                    up: up && !bot.is_stuck(),
                     last_verdict: state.last_verdict,
                     last_verdict_ms: state.last_verdict_ms,
                     reason: state.reason,

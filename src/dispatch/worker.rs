@@ -1,20 +1,20 @@
 //! One worker per bot and robot: waits for its turn, sends one message, writes down what became of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::bot::{Bot, Open};
 use super::client::{self, Reply};
-use super::ladder::Stage;
+use super::ladder::{Stage, Step};
 use super::letter::{Content, Desk, Letter};
 use super::outcome::give_up;
 use super::robot::Robot;
 use super::shared::Shared;
 use super::{BotConfig, RobotConfig};
 use crate::channel;
-use crate::model::{BotKind, GroupId, MessageId, Millis, Verdict};
+use crate::model::{BotKind, Fingerprint, GroupId, MessageId, Millis, Verdict};
 use crate::render::TemplateFailure;
 use crate::store::{Begin, Begun, OpenMessage, StoreError};
 use crate::waiting::Picked;
@@ -36,14 +36,63 @@ pub(super) struct Worker {
     pub(super) robot: Arc<Robot>,
     pub(super) client: reqwest::Client,
     pub(super) stop: CancellationToken,
+    /// What it is telling just now.
+    pub(super) hand: Mutex<Option<Hand>>,
+}
+
+/// What a worker holds during a turn, for when the turn ends in a panic.
+pub(super) struct Hand {
+    group: GroupId,
+    versions: Vec<(i64, Fingerprint)>,
+    stage: Stage,
+    /// Once it is composed.
+    message: Option<MessageId>,
 }
 
 /// The worker was told to stop.
 pub(super) struct Stopped;
 
 impl Worker {
-    /// Runs until it is told to stop. A message that was begun is always finished first.
-    pub(super) async fn run(self) {
+    /// Runs until it is told to stop. A panic is a defect, but a bot that falls silent because of it would be a worse
+    /// one: its alerts are put back and the worker starts anew.
+    pub(super) async fn supervised(self) {
+        let worker = Arc::new(self);
+        loop {
+            let running = Arc::clone(&worker);
+            let Err(error) = tokio::spawn(async move { running.run().await }).await else { return };
+            if !error.is_panic() {
+                return;
+            }
+            worker.bot.set_stuck(true);
+            tracing::error!(bot = %worker.bot.name, %error, "sending panicked, which is a defect; it starts anew");
+            worker.recover().await;
+            if worker.sleep(STORE_AGAIN).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Puts back what a panic left in hand. Its content may be the reason, so the group is told more plainly.
+    async fn recover(&self) {
+        // While the lane is ours nobody else has an attempt in flight.
+        let _lane = self.robot.lane.lock().await;
+        self.robot.ended(self.shared.clock.mono());
+        let Some(Hand { group, versions, stage, message }) = self.hand().take() else { return };
+        let mut desk = self.bot.desk();
+        if let Step::Again(plainer) = stage.refused(versions.len(), false) {
+            desk.stages.insert(group, plainer);
+        }
+        // Its further attempt closes the one that nobody ended.
+        desk.retrying.extend(message.map(|id| (group, id)));
+        drop(desk);
+        self.bot.put_back(&versions);
+    }
+
+    fn hand(&self) -> MutexGuard<'_, Option<Hand>> {
+        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run(&self) {
         while !self.stop.is_cancelled() {
             if self.ready().await.is_err() {
                 return;
@@ -53,6 +102,7 @@ impl Worker {
                 lane = self.robot.lane.lock() => lane,
             };
             let turn = self.turn().await;
+            self.hand().take();
             drop(lane);
             if let Err(error) = turn {
                 tracing::warn!(bot = %self.bot.name, %error, "the store does not answer; sending waits");
@@ -132,6 +182,12 @@ impl Worker {
             return Ok(());
         }
         let Some(letter) = self.compose().await? else { return Ok(()) };
+        *self.hand() = Some(Hand {
+            group: letter.group,
+            versions: letter.versions(),
+            stage: letter.stage,
+            message: Some(letter.id.clone()),
+        });
         let attempt = match self.begin(&letter).await {
             Ok(Some(attempt)) => attempt,
             Ok(None) => {
@@ -194,6 +250,8 @@ impl Worker {
         queue.wake(self.shared.clock.now_ms());
         let picked = queue.pick(most)?;
         let stage = desk.stages.get(&picked.group).copied().unwrap_or_default();
+        let versions = picked.items.iter().map(|item| (item.head.pos, item.fingerprint())).collect();
+        *self.hand() = Some(Hand { group: picked.group, versions, stage, message: None });
         Some((picked, stage))
     }
 
