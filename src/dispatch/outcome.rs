@@ -93,11 +93,12 @@ impl Worker {
     }
 
     /// DingTalk knows a message again by its id: after an unknown outcome the same is sent until its outcome is known.
+    /// In a pool it is sent again once: then its alerts must not wait for a broken robot while others could tell them.
     fn stays_open(&self, letter: &Letter, verdict: &Verdict) -> bool {
         let was_open = letter.text.is_empty();
-        self.config.kind == BotKind::DingTalk
-            && matches!(letter.content, Content::Alerts(_))
-            && (was_open || matches!(verdict, Verdict::UnknownOutcome { .. }))
+        let again =
+            if was_open { self.config.robots.len() == 1 } else { matches!(verdict, Verdict::UnknownOutcome { .. }) };
+        self.config.kind == BotKind::DingTalk && matches!(letter.content, Content::Alerts(_)) && again
     }
 
     /// After the commit: the queue and the desk learn what the store knows.

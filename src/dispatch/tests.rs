@@ -220,3 +220,20 @@ async fn a_worker_that_panics_starts_anew_and_loses_nothing() {
         until("the bot is up again", up).await;
     }
 }
+
+#[tokio::test]
+async fn a_message_with_an_unknown_outcome_does_not_wait_for_a_broken_robot_of_a_pool() {
+    let pool = POOL.replace("wecom", "dingtalk").replace("cgi-bin/webhook/send?key", "robot/send?access_token");
+    let bench = Bench::new(&pool).await;
+    let fault = Fault { kind: FaultKind::CutBefore, count: None, latency_ms: 300 };
+    assert!(bench.chats.add_fault(BotKind::DingTalk, "one", fault));
+    bench.dispatcher.start().await.unwrap();
+    bench.accept(0..2).await;
+    let told = || {
+        bench.clock.advance(Duration::from_millis(100));
+        bench.waiting() == 0
+    };
+    until("both are told", told).await;
+    let tried = bench.chats.requests(BotKind::DingTalk, "one", 0, 10).unwrap().len();
+    assert!(tried >= 2, "the same is sent once more first, not {tried} times");
+}
