@@ -265,6 +265,10 @@ impl Dispatcher {
             if settings.bots.contains_key(&bot.name) || bot.queue().is_empty() {
                 continue;
             }
+            // A reload that is under way stops its workers first: one may have a message in flight.
+            if self.running.lock().await.contains_key(&bot.name) {
+                continue;
+            }
             // Their robot is gone with the bot; the store closes them when it moves what is in them.
             let open = std::mem::take(&mut bot.desk().open);
             open.iter().for_each(|open| bot.release(open));

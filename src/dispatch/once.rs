@@ -175,9 +175,11 @@ async fn take_turn(
 ) -> Result<(Arc<Robot>, i64), OnceError> {
     let Once { clock, config, .. } = *once;
     loop {
-        let since = clock.now_ms() - IN_FLIGHT;
+        let (since, now_ms) = (clock.now_ms() - IN_FLIGHT, clock.now_ms());
         let (_, attempts) = store.robot(id, since).await?;
-        if attempts.iter().any(|attempt| attempt.ended_ms.is_none() && attempt.started_ms > since) {
+        // A start in the future comes from before the clock was set back: nobody could say how old it is.
+        let recent = since + 1..=now_ms;
+        if attempts.iter().any(|attempt| attempt.ended_ms.is_none() && recent.contains(&attempt.started_ms)) {
             let until = clock.mono() + LOOK_AGAIN;
             waits(Wait::InFlight);
             clock.sleep_until(until).await;

@@ -341,8 +341,10 @@ impl Worker {
                 Ok(Some(attempt))
             }
             Begun::Others(others) => {
-                let recent = self.shared.clock.now_ms() - IN_FLIGHT_MS;
-                if others.iter().any(|other| other.ended_ms.is_none() && other.started_ms > recent) {
+                // A start in the future comes from before the clock was set back: nobody could say how old it is.
+                let now_ms = self.shared.clock.now_ms();
+                let recent = now_ms - IN_FLIGHT_MS..=now_ms;
+                if others.iter().any(|other| other.ended_ms.is_none() && recent.contains(&other.started_ms)) {
                     // One message in flight per robot, also of the `send` command: asked again until it has ended.
                     let _ = self.sleep(LOOK_AGAIN).await;
                 } else {

@@ -128,6 +128,17 @@ async fn waits_for_a_message_in_flight_but_not_for_a_dead_process() {
 }
 
 #[tokio::test]
+async fn an_attempt_from_before_the_clock_was_set_back_is_nobodys_any_more() {
+    let bench = bench("MARKtoken").await;
+    let server = bench.server();
+    assert!(matches!(server.begin(bench.begin(0)).await.unwrap(), Begun::Attempt(_)));
+    bench.clock.step_wall(bench.clock.now() - jiff::SignedDuration::from_hours(1));
+    let (sent, waits) = bench.send(Some(&server), 1).await;
+    assert_eq!(sent.unwrap().verdict, Verdict::Delivered);
+    assert!(!waits.contains(&Wait::InFlight), "{waits:?}");
+}
+
+#[tokio::test]
 async fn a_pause_that_waits_for_a_person_is_passed_over() {
     let bench = bench("MARKother").await;
     let server = bench.server();
