@@ -1,6 +1,6 @@
 //! What the index knows of one alert, and the rules that compare its states.
 
-use super::slab::Id;
+use super::slab::{Id, Keyed};
 use super::state::{Chain, Flight, Held, State};
 use super::{Item, Told};
 use crate::model::{Change, Fingerprint, GroupId, Head, HeadFlags, Millis, Status};
@@ -102,6 +102,12 @@ impl Default for Entry {
             prev: Id::NONE,
             next: Id::NONE,
         }
+    }
+}
+
+impl Keyed for Entry {
+    fn key(&self) -> u64 {
+        self.fingerprint.0
     }
 }
 

@@ -26,7 +26,7 @@ impl Queue {
         let rest = members.split_off(most);
         members.sort_unstable();
         let items: Vec<Item> = members.iter().filter_map(|(_, id)| self.take_off(*id)).collect();
-        let counted = self.groups.get(&group).map_or(0, |state| state.told_firing);
+        let counted = self.groups.find(group).map_or(0, |at| self.groups[at].told_firing);
         let changed = rest.iter().filter(|(rank, id)| !rank.unchanged && self.entries[*id].counts_in().is_some());
         let changed = u32::try_from(changed.count()).unwrap_or(u32::MAX);
         let reminder = items.iter().all(|item| item.change == Change::Unchanged);
@@ -53,7 +53,7 @@ impl Queue {
     pub fn lock(&mut self, versions: &[(i64, Fingerprint)]) -> Vec<Item> {
         let mut items = Vec::new();
         for (pos, fingerprint) in versions {
-            let Some(id) = self.index.get(fingerprint).copied() else { continue };
+            let Some(id) = self.entries.find(fingerprint.0) else { continue };
             if self.entries[id].held().is_some_and(|held| held.state.pos == *pos) {
                 // It was on its way already: its time had come before the restart.
                 self.wake_one(id);
@@ -130,7 +130,7 @@ impl Queue {
     }
 
     fn land(&mut self, fingerprint: Fingerprint, pos: i64) -> Option<(Id, Flight)> {
-        let id = self.index.get(&fingerprint).copied()?;
+        let id = self.entries.find(fingerprint.0)?;
         self.entries[id].flight().filter(|flight| flight.state.pos == pos)?;
         let flight = self.update(id, |entry| entry.rare_mut().flight.take())?;
         self.garbage_lands(fingerprint, flight.chain.needed.len());

@@ -56,7 +56,7 @@ impl Queue {
     }
 
     fn take_flying(&mut self, fingerprint: Fingerprint, out: &mut Vec<i64>) {
-        let Some(id) = self.index.get(&fingerprint).copied() else { return };
+        let Some(id) = self.entries.find(fingerprint.0) else { return };
         let Some(rare) = &mut self.entries[id].rare else { return };
         let Some(flight) = &mut rare.flight else { return };
         self.garbage.flying -= flight.chain.needed.len();
@@ -69,7 +69,7 @@ impl Queue {
     fn take_spare(&mut self, out: &mut Vec<i64>, most: usize) {
         while out.len() < most {
             let Some(fingerprint) = self.garbage.listed.pop_front() else { break };
-            let Some(id) = self.index.get(&fingerprint).copied() else { continue };
+            let Some(id) = self.entries.find(fingerprint.0) else { continue };
             let Some(rare) = &mut self.entries[id].rare else { continue };
             rare.spare_listed = false;
             self.garbage.spare -= rare.spare.len();
@@ -131,8 +131,8 @@ impl Queue {
     /// Positions up to this one are gone from the store.
     pub(super) fn garbage_moved(&mut self, up_to: i64) {
         self.garbage.returned.retain(|pos| *pos > up_to);
-        for id in self.index.values() {
-            let Some(rare) = &mut self.entries[*id].rare else { continue };
+        for id in self.entries.ids().collect::<Vec<_>>() {
+            let Some(rare) = &mut self.entries[id].rare else { continue };
             let before = rare.spare.len();
             rare.spare.retain(|pos| *pos > up_to);
             rare.chain.needed.retain(|pos| *pos > up_to);

@@ -1,8 +1,8 @@
 //! What waits of one group, and how urgent it is.
 
 use super::entry::Rank;
-use super::slab::Id;
-use crate::model::Millis;
+use super::slab::{Id, Keyed};
+use crate::model::{GroupId, Millis};
 
 /// Order of groups: reminders last, then by severity, then by age. One number, because there are as many as groups.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -41,6 +41,7 @@ impl From<Rank> for Urgency {
 /// One group of one bot.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Group {
+    pub(super) id: GroupId,
     /// The first of its alerts that could be told now; each entry names the next.
     pub(super) first: Id,
     /// Alerts last told as firing of which no message is on its way.
@@ -49,6 +50,12 @@ pub(super) struct Group {
     pub(super) stale: bool,
     /// Its place in the order; without meaning while no alert could be told.
     pub(super) urgency: Urgency,
+}
+
+impl Keyed for Group {
+    fn key(&self) -> u64 {
+        self.id
+    }
 }
 
 impl Group {

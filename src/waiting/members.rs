@@ -4,7 +4,7 @@
 //! one alert never walks its group.
 
 use super::entry::Entry;
-use super::group::Urgency;
+use super::group::{Group, Urgency};
 use super::queue::Queue;
 use super::slab::Id;
 use crate::model::GroupId;
@@ -21,18 +21,23 @@ impl Queue {
                 self.told_firing_less(group);
             }
             if let Some(group) = after {
-                self.groups.entry(group).or_default().told_firing += 1;
+                let at = self.find_or_add_group(group);
+                self.groups[at].told_firing += 1;
             }
         }
         result
     }
 
-    fn told_firing_less(&mut self, id: GroupId) {
-        let Some(group) = self.groups.get_mut(&id) else { return };
-        group.told_firing = group.told_firing.saturating_sub(1);
-        if group.is_vacant() {
-            self.groups.remove(&id);
+    fn told_firing_less(&mut self, group: GroupId) {
+        let Some(at) = self.groups.find(group) else { return };
+        self.groups[at].told_firing = self.groups[at].told_firing.saturating_sub(1);
+        if self.groups[at].is_vacant() {
+            self.groups.remove(at);
         }
+    }
+
+    fn find_or_add_group(&mut self, group: GroupId) -> Id {
+        self.groups.find(group).unwrap_or_else(|| self.groups.insert(Group { id: group, ..Group::default() }))
     }
 
     fn urgency_of(&self, id: Id) -> Urgency {
@@ -43,7 +48,8 @@ impl Queue {
     pub(super) fn link(&mut self, id: Id) {
         let urgency = self.urgency_of(id);
         let group_id = self.entries[id].group;
-        let group = self.groups.entry(group_id).or_default();
+        let at = self.find_or_add_group(group_id);
+        let group = &mut self.groups[at];
         let next = std::mem::replace(&mut group.first, id);
         if next.is_none() {
             group.urgency = urgency;
@@ -51,28 +57,28 @@ impl Queue {
             self.ready.insert((urgency, group_id));
         } else {
             self.entries[next].prev = id;
-            self.raise(group_id, urgency);
+            self.raise(at, urgency);
         }
         let entry = &mut self.entries[id];
         (entry.prev, entry.next) = (Id::NONE, next);
     }
 
-    fn raise(&mut self, group_id: GroupId, urgency: Urgency) {
-        let Some(group) = self.groups.get_mut(&group_id) else { return };
+    fn raise(&mut self, at: Id, urgency: Urgency) {
+        let group = &mut self.groups[at];
         let joined = group.urgency.joined(urgency);
         if joined != group.urgency {
-            self.ready.remove(&(group.urgency, group_id));
-            self.ready.insert((joined, group_id));
+            self.ready.remove(&(group.urgency, group.id));
+            self.ready.insert((joined, group.id));
             group.urgency = joined;
         }
     }
 
     /// A listed alert has changed in its place.
     pub(super) fn relist(&mut self, id: Id) {
-        let (urgency, group_id) = (self.urgency_of(id), self.entries[id].group);
-        self.raise(group_id, urgency);
-        if let Some(group) = self.groups.get_mut(&group_id) {
-            group.stale = true;
+        let urgency = self.urgency_of(id);
+        if let Some(at) = self.groups.find(self.entries[id].group) {
+            self.raise(at, urgency);
+            self.groups[at].stale = true;
         }
     }
 
@@ -87,7 +93,8 @@ impl Queue {
         if !prev.is_none() {
             self.entries[prev].next = next;
         }
-        let Some(group) = self.groups.get_mut(&group_id) else { return };
+        let Some(at) = self.groups.find(group_id) else { return };
+        let group = &mut self.groups[at];
         if prev.is_none() {
             group.first = next;
         }
@@ -95,14 +102,14 @@ impl Queue {
         if group.first.is_none() {
             self.ready.remove(&(group.urgency, group_id));
             if group.is_vacant() {
-                self.groups.remove(&group_id);
+                self.groups.remove(at);
             }
         }
     }
 
     /// A group's alerts that could be told now.
     pub(super) fn members(&self, group: GroupId) -> impl Iterator<Item = Id> {
-        let first = self.groups.get(&group).map_or(Id::NONE, |group| group.first);
+        let first = self.groups.find(group).map_or(Id::NONE, |at| self.groups[at].first);
         let real = |id: Id| (!id.is_none()).then_some(id);
         std::iter::successors(real(first), move |id| real(self.entries[*id].next))
     }
@@ -111,14 +118,15 @@ impl Queue {
     pub(super) fn most_urgent(&mut self) -> Option<GroupId> {
         loop {
             let (urgency, group_id) = *self.ready.first()?;
-            if !self.groups.get(&group_id)?.stale {
+            let at = self.groups.find(group_id)?;
+            if !self.groups[at].stale {
                 return Some(group_id);
             }
             let members = self.members(group_id).map(|id| self.urgency_of(id));
             let right = members.reduce(Urgency::joined).unwrap_or(urgency);
             self.ready.remove(&(urgency, group_id));
             self.ready.insert((right, group_id));
-            let group = self.groups.get_mut(&group_id)?;
+            let group = &mut self.groups[at];
             (group.urgency, group.stale) = (right, false);
         }
     }

@@ -1,6 +1,6 @@
 //! The queue of one bot.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::ages::Ages;
@@ -32,9 +32,8 @@ pub struct Terms {
 #[cfg_attr(test, derive(Clone))]
 pub struct Queue {
     options: Options,
-    pub(super) index: HashMap<Fingerprint, Id>,
     pub(super) entries: Slab<Entry>,
-    pub(super) groups: HashMap<GroupId, Group>,
+    pub(super) groups: Slab<Group>,
     pub(super) ready: BTreeSet<(Urgency, GroupId)>,
     held: BTreeSet<(Millis, Fingerprint)>,
     pub(super) ages: Ages,
@@ -53,9 +52,8 @@ impl Queue {
     pub fn new(options: Options, terms: Terms) -> Self {
         Self {
             options,
-            index: HashMap::new(),
             entries: Slab::default(),
-            groups: HashMap::new(),
+            groups: Slab::default(),
             ready: BTreeSet::new(),
             held: BTreeSet::new(),
             ages: Ages::default(),
@@ -116,7 +114,7 @@ impl Queue {
 
     /// Whether this chat knows, or will be told, that the alert fires: then it must hear of its end.
     pub fn fires(&self, fingerprint: Fingerprint) -> bool {
-        self.index.get(&fingerprint).is_some_and(|id| self.entries[*id].fires())
+        self.entries.find(fingerprint.0).is_some_and(|id| self.entries[id].fires())
     }
 
     /// Takes the next head, in position order.
@@ -153,8 +151,9 @@ impl Queue {
     }
 
     fn find_or_add(&mut self, fingerprint: Fingerprint) -> Id {
-        let entries = &mut self.entries;
-        *self.index.entry(fingerprint).or_insert_with(|| entries.insert(Entry { fingerprint, ..Entry::default() }))
+        self.entries
+            .find(fingerprint.0)
+            .unwrap_or_else(|| self.entries.insert(Entry { fingerprint, ..Entry::default() }))
     }
 
     pub(super) fn count_superseded(&mut self) {
@@ -290,7 +289,7 @@ impl Queue {
         // After the clock has stepped back: nothing is held for longer than a window.
         let longest = now_ms.saturating_add(self.window_ms());
         while let Some((_, fingerprint)) = self.due(now_ms, longest) {
-            match self.index.get(&fingerprint).copied() {
+            match self.entries.find(fingerprint.0) {
                 Some(id) => self.wake_one(id),
                 None => return,
             }
@@ -311,7 +310,7 @@ impl Queue {
 
     /// Judges a held state anew, because what it was compared with is gone.
     pub(super) fn judge_held(&mut self, fingerprint: Fingerprint) {
-        let Some(id) = self.index.get(&fingerprint).copied() else { return };
+        let Some(id) = self.entries.find(fingerprint.0) else { return };
         let Some(held) = self.take_held(id) else { return };
         let head = held.state.head(fingerprint, held.group);
         let arrival = self.entries[id].classify(&head, self.window_ms());
@@ -322,7 +321,7 @@ impl Queue {
     /// in flight.
     pub fn moved(&mut self, up_to: i64, dead: bool) {
         let mut moved = 0;
-        let ids: Vec<Id> = self.index.values().copied().collect();
+        let ids: Vec<Id> = self.entries.ids().collect();
         for id in &ids {
             if self.entries[*id].held().is_some_and(|held| held.state.pos <= up_to) {
                 self.take_held(*id);
@@ -367,9 +366,7 @@ impl Queue {
         let entry = &mut self.entries[id];
         entry.trim();
         if entry.waiting.is_none() && entry.known.is_none() && entry.rare.is_none() {
-            let fingerprint = entry.fingerprint;
             self.entries.remove(id);
-            self.index.remove(&fingerprint);
         }
     }
 
@@ -384,22 +381,13 @@ impl Queue {
                     Status::Resolved => known.seen_ms < resolved,
                 })
         };
-        let old: Vec<Id> = self.index.values().copied().filter(|id| is_old(&self.entries[*id])).collect();
+        let old: Vec<Id> = self.entries.ids().filter(|id| is_old(&self.entries[*id])).collect();
         for id in old {
             self.update(id, |entry| entry.known = None);
             self.rest(id);
         }
-        // A storm's room is given back when little of it is used.
-        if self.index.is_empty() {
-            self.entries.clear();
-        }
-        let (alerts, groups) = (self.index.len(), self.groups.len());
-        if self.index.capacity() / 8 > alerts {
-            self.index.shrink_to(alerts * 2);
-        }
-        if self.groups.capacity() / 8 > groups {
-            self.groups.shrink_to(groups * 2);
-        }
+        self.entries.shrink();
+        self.groups.shrink();
     }
 
     /// Positions that wait, are in flight or held.
@@ -410,7 +398,7 @@ impl Queue {
             let flight = entry.flight().map(|flight| flight.state.pos);
             [waiting, flight, entry.held().map(|held| held.state.pos)].into_iter().flatten().collect::<Vec<_>>()
         };
-        let mut all: Vec<i64> = self.index.values().flat_map(|id| of(&self.entries[*id])).collect();
+        let mut all: Vec<i64> = self.entries.ids().flat_map(|id| of(&self.entries[id])).collect();
         all.sort_unstable();
         all
     }

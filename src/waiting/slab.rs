@@ -1,6 +1,10 @@
-//! A store of many small things under 32-bit ids: half of a pointer, no allocation each, and growth in small steps.
+//! A store of many small things by 64-bit keys and 32-bit ids: no allocation and no pointer each, and growth in small
+//! steps.
 
+use std::hash::{BuildHasher, RandomState};
 use std::ops::{Index, IndexMut};
+
+use hashbrown::HashTable;
 
 /// A place in a [`Slab`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -21,6 +25,11 @@ impl Default for Id {
     }
 }
 
+/// What says by which key it is found.
+pub(super) trait Keyed: Default {
+    fn key(&self) -> u64;
+}
+
 /// Growing by doubling would need three times the room at its worst moment.
 const CHUNK: usize = 1 << 10;
 
@@ -30,16 +39,32 @@ const CHUNK: usize = 1 << 10;
 pub(super) struct Slab<T> {
     chunks: Vec<Vec<T>>,
     free: Vec<Id>,
+    table: HashTable<Id>,
+    // Senders choose the keys: the hash must not be theirs to foresee.
+    hasher: RandomState,
 }
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), free: Vec::new() }
+        Self { chunks: Vec::new(), free: Vec::new(), table: HashTable::new(), hasher: RandomState::new() }
     }
 }
 
-impl<T: Default> Slab<T> {
+impl<T: Keyed> Slab<T> {
+    pub(super) fn find(&self, key: u64) -> Option<Id> {
+        self.table.find(self.hasher.hash_one(key), |id| self[*id].key() == key).copied()
+    }
+
+    /// Adds what is not there yet.
     pub(super) fn insert(&mut self, value: T) -> Id {
+        let hash = self.hasher.hash_one(value.key());
+        let id = self.place(value);
+        let (chunks, hasher) = (&self.chunks, &self.hasher);
+        self.table.insert_unique(hash, id, |id| hasher.hash_one(at(chunks, *id).key()));
+        id
+    }
+
+    fn place(&mut self, value: T) -> Id {
         if let Some(id) = self.free.pop() {
             self[id] = value;
             return id;
@@ -54,23 +79,40 @@ impl<T: Default> Slab<T> {
         Id(u32::try_from(before + chunk.len() - 1).unwrap_or(u32::MAX))
     }
 
-    pub(super) fn remove(&mut self, id: Id) -> T {
-        self.free.push(id);
-        std::mem::take(&mut self[id])
+    pub(super) fn remove(&mut self, id: Id) {
+        let hash = self.hasher.hash_one(self[id].key());
+        if let Ok(found) = self.table.find_entry(hash, |other| *other == id) {
+            found.remove();
+            self[id] = T::default();
+            self.free.push(id);
+        }
     }
 
-    /// Gives all room back; nothing may be in it.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    pub(super) fn ids(&self) -> impl Iterator<Item = Id> {
+        self.table.iter().copied()
     }
+
+    /// Gives room back when little of it is used.
+    pub(super) fn shrink(&mut self) {
+        if self.table.is_empty() {
+            *self = Self::default();
+        } else if self.table.capacity() / 8 > self.table.len() {
+            let (chunks, hasher) = (&self.chunks, &self.hasher);
+            self.table.shrink_to(self.table.len() * 2, |id| hasher.hash_one(at(chunks, *id).key()));
+        }
+    }
+}
+
+fn at<T>(chunks: &[Vec<T>], id: Id) -> &T {
+    let at = id.0 as usize;
+    &chunks[at / CHUNK][at % CHUNK]
 }
 
 impl<T> Index<Id> for Slab<T> {
     type Output = T;
 
     fn index(&self, id: Id) -> &T {
-        let at = id.0 as usize;
-        &self.chunks[at / CHUNK][at % CHUNK]
+        at(&self.chunks, id)
     }
 }
 

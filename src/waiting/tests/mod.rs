@@ -9,6 +9,7 @@ mod order;
 mod recorded;
 mod rows;
 mod silent;
+mod size;
 
 use super::{Item, Options, Picked, Queue, Terms};
 use crate::model::{Change, Fingerprint, GroupId, Head, HeadFlags, How, Millis, Status, fnv1a};
