@@ -2,10 +2,16 @@
 //!
 //! Pure: fed with [`Head`]s in position order (the stored ones first, then each new one after its commit), asked for
 //! the next group to tell, told what became of it. It can be rebuilt at any time from the remembered told states and
-//! the stored heads, and then says the same: every rule looks only at those and at the times stored in them.
+//! the stored heads, and then says the same: every rule looks only at those and at the times stored in them. For that
+//! the store must delete superseded rows only as [`Queue::take_garbage`] and [`Queue::take_garbage_for`] say. What a
+//! rebuilt queue does not know: that a told reminder was one, and of more than a few flaps how many.
 //!
 //! Every head that was ever applied is in exactly one place: waiting, in flight, held, told, superseded or dead.
-//! [`Queue::counters`] and [`Queue::len`] are that equation.
+//! [`Queue::terms`] and [`Queue::len`] are that equation.
+//!
+//! Costs: [`Queue::pick`] walks its group, [`Queue::forget`] and [`Queue::moved`] walk all alerts; everything else takes
+//! about the same time however much waits. A million waiting alerts take 112 MB in a hundred groups, 191 MB in a million
+//! (measured).
 
 mod ages;
 mod entry;
