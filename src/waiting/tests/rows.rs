@@ -97,3 +97,13 @@ fn ten_thousand_alerts_of_one_group_can_move_one_by_one() {
     }
     assert_eq!((messages, chat.queue.len()), (20, 0));
 }
+
+#[test]
+fn a_firing_that_ended_silently_stays_in_the_store_with_its_end() {
+    let mut chat = chat();
+    chat.hears(resolved("a").at(30));
+    chat.hears(firing("a").starts(100).at(100)).hears(resolved("a").starts(100).ends(110).silent().at(110));
+    chat.hears(resolved("a").starts(120).ends(130).at(130));
+    assert!(chat.queue.take_garbage(10).is_empty(), "without the firing, a restart would take the last for a repeat");
+    assert_eq!(chat.says(), says("a", Change::FiredResolved));
+}
