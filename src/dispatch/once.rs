@@ -174,6 +174,7 @@ async fn take_turn(
     waits: &mut impl FnMut(Wait),
 ) -> Result<(Arc<Robot>, i64), OnceError> {
     let Once { clock, config, .. } = *once;
+    let mut known = 0;
     loop {
         let (since, now_ms) = (clock.now_ms() - IN_FLIGHT, clock.now_ms());
         let (_, attempts) = store.robot(id, since).await?;
@@ -207,11 +208,13 @@ async fn take_turn(
             covers: Vec::new(),
             alerts: Vec::new(),
             started_ms: clock.now_ms(),
-            last_known: robot.last_attempt(),
+            last_known: robot.last_attempt().max(known),
         };
-        // Others have used the robot meanwhile: back to the end of the line.
-        if let Begun::Attempt(attempt) = store.begin(begin).await? {
-            return Ok((robot, attempt));
+        // Others have used the robot: back to the end of the line. Attempts from before the window come only here, and
+        // would be news each time.
+        match store.begin(begin).await? {
+            Begun::Attempt(attempt) => return Ok((robot, attempt)),
+            Begun::Others(others) => known = others.iter().map(|other| other.id).fold(known, i64::max),
         }
     }
 }
