@@ -41,6 +41,11 @@ pub fn build(config: &Config, external_url: &str, retention: Duration) -> Built 
             external_url: external_url.to_owned(),
             options,
             default_bots: default_bots(config),
+            storms: waiting::StormOptions {
+                interval: config.global.digest.interval,
+                threshold: config.global.digest.threshold,
+            },
+            report_bot: config.global.report_bot.as_deref().map(Arc::from),
         },
     }
 }

@@ -37,7 +37,7 @@ use crate::model::{Fingerprint, MessageId, Severities};
 use crate::render::{LinkRewrite, Templates};
 use crate::routing::Router;
 use crate::store::{Feed, Retention, Store, StoreError};
-use crate::waiting::Options;
+use crate::waiting::{Options, StormOptions};
 
 pub use client::client;
 pub use config::{BotConfig, HttpClientConfig, RateLimit, RobotConfig};
@@ -78,6 +78,10 @@ pub struct Settings {
     pub options: Options,
     /// Bots that take over alerts of bots that are gone and named no fallback.
     pub default_bots: Vec<Arc<str>>,
+    /// When and how digests leave.
+    pub storms: StormOptions,
+    /// The bot that is told of alarmbell's own troubles.
+    pub report_bot: Option<Arc<str>>,
 }
 
 impl Settings {

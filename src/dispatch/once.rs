@@ -159,6 +159,7 @@ pub async fn send_once(once: &Once<'_>, message: OnceMessage, mut waits: impl Fn
             robot_state: robot.after(&verdict, ended_ms, once.fraction),
             effect: Effect::Kept { open: false },
             superseded: Vec::new(),
+            storm: None,
         };
         unwritten = store.finish(outcome).await.err();
     }
@@ -207,6 +208,7 @@ async fn take_turn(
             text: message.text.clone(),
             covers: Vec::new(),
             alerts: Vec::new(),
+            parts: 0,
             started_ms: clock.now_ms(),
             last_known: robot.last_attempt().max(known),
         };

@@ -39,6 +39,7 @@ impl Worker {
             robot_state: state.clone(),
             effect,
             superseded: garbage.clone(),
+            storm: None,
         };
         loop {
             match self.shared.store.finish(outcome.clone()).await {
@@ -192,6 +193,7 @@ pub(super) async fn give_up(shared: &Shared, bot: &Bot, open: &OpenMessage) -> R
             robot_state: state,
             effect: Effect::Kept { open: false },
             superseded: Vec::new(),
+            storm: None,
         })
         .await;
     match closed {

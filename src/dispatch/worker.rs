@@ -331,6 +331,7 @@ impl Worker {
                 text: letter.text.clone(),
                 covers: letter.covers(),
                 alerts: letter.alerts.clone(),
+                parts: 0,
                 started_ms: self.shared.clock.now_ms(),
                 last_known: self.robot.last_attempt(),
             })

@@ -13,6 +13,7 @@ mod message;
 mod mistake;
 mod secret;
 mod severity;
+mod storm;
 mod verdict;
 mod webhook;
 
@@ -26,5 +27,6 @@ pub use message::{Draft, Kind, MessageId, ToldAlert, Tone};
 pub use mistake::{Mistake, Place};
 pub use secret::Secret;
 pub use severity::Severities;
+pub use storm::StormState;
 pub use verdict::Verdict;
 pub use webhook::{BodyError, Notification, unescape_receiver};

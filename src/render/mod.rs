@@ -4,6 +4,7 @@
 //! What a template sees, and the helpers it may use, stand in `templates/README.md`.
 
 mod data;
+mod digest;
 mod engine;
 mod facts;
 mod finish;
@@ -15,6 +16,7 @@ mod lint;
 mod marks;
 mod notice;
 mod plain;
+mod tally;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -25,9 +27,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub use digest::{DigestScene, render_digest};
 use facts::Facts;
 use full::{Full, Unfit};
 pub use notice::notice;
+pub use tally::Tally;
 pub use templates::Templates;
 
 use crate::model::{Alert, Change, Dialect, Draft, How, Lang, Mentions, Millis, Notification};

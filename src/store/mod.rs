@@ -12,7 +12,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{Fingerprint, GroupId, Head, HeadFlags, How, Kind, MessageId, Millis, Status, ToldAlert};
+use crate::model::{
+    Fingerprint, GroupId, Head, HeadFlags, How, Kind, MessageId, Millis, Status, StormState, ToldAlert,
+};
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error, Clone)]
@@ -173,6 +175,8 @@ pub struct BotImage {
     pub open: Vec<OpenMessage>,
     /// Dead letters that the chat has not been told of.
     pub unannounced_dead: u32,
+    /// The last storm, as the last [`Outcome`] that had one left it.
+    pub storm: Option<StormState>,
 }
 
 /// The start of an attempt. Committed before the first byte leaves.
@@ -194,8 +198,10 @@ pub struct Begin {
     pub text: String,
     /// Which alert versions it tells, and how.
     pub covers: Vec<(i64, Fingerprint, How)>,
-    /// The alerts it tells, for `/m/` and the history.
+    /// The alerts it tells, for `/m/` and the history; of many the first.
     pub alerts: Vec<ToldAlert>,
+    /// How many parts of further alerts [`Store::keep_alerts`] has kept for this rendering of it.
+    pub parts: u32,
     /// Start (wall clock).
     pub started_ms: Millis,
     /// The newest attempt of this robot that the caller knows of. When the store knows a newer one (another process
@@ -250,6 +256,23 @@ pub struct Outcome {
     /// What becomes of the alerts.
     pub effect: Effect,
     /// Positions of this bot that were superseded since the last outcome: deleted and counted in the same commit.
+    pub superseded: Vec<i64>,
+    /// The bot's storm from now on; `None` leaves what is stored.
+    pub storm: Option<StormState>,
+}
+
+/// Alerts that another bot tells instead, because this one's robots fail.
+#[derive(Clone, Debug)]
+pub struct HandOver {
+    /// The bot that can not tell them.
+    pub from: Arc<str>,
+    /// Its fallback.
+    pub to: Arc<str>,
+    /// Positions that leave `from`, where they count as superseded.
+    pub moved: Vec<i64>,
+    /// Positions that `to` tells and that wait at `from` all the same: ends of alerts whose firing its chat knows.
+    pub copied: Vec<i64>,
+    /// Superseded positions of `from` that must go with them.
     pub superseded: Vec<i64>,
 }
 
@@ -435,6 +458,11 @@ pub trait Store: Send + Sync {
     /// A robot's state and its attempts that ended after `since_ms` or are open, oldest first.
     async fn robot(&self, robot: &str, since_ms: Millis) -> Result<(RobotState, Vec<AttemptTimes>), StoreError>;
 
+    /// Keeps further alerts that a message tells, as part `part` (from 0) of them, before the message is begun: a digest
+    /// tells more than one commit should hold. Part 0 takes the place of whatever was kept for the message before. What
+    /// is never begun goes with [`Store::clean`].
+    async fn keep_alerts(&self, message: &MessageId, part: u32, alerts: Vec<ToldAlert>) -> Result<(), StoreError>;
+
     /// Begins an attempt. A further attempt that comes without text and alerts keeps those of the one before.
     async fn begin(&self, begin: Begin) -> Result<Begun, StoreError>;
 
@@ -451,6 +479,10 @@ pub trait Store: Send + Sync {
     /// Moves all waiting heads of a bot that is gone to other bots (they are appended anew there and count as
     /// superseded here); with no bots given they become dead letters. Works in steps; returns how many moved.
     async fn rehome(&self, from: Arc<str>, to: Vec<Arc<str>>, now_ms: Millis) -> Result<u64, StoreError>;
+
+    /// Appends alerts anew for another bot, with `fallback:FROM` added to their `via`, in steps; heads that are gone
+    /// already are left out. Returns how many were appended.
+    async fn hand_over(&self, hand_over: HandOver) -> Result<u64, StoreError>;
 
     /// Remembers each bot's fallback, for a later start with a config that no longer has the bot.
     async fn remember_fallbacks(&self, fallbacks: Vec<(Arc<str>, Option<Arc<str>>)>) -> Result<(), StoreError>;

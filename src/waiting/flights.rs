@@ -33,6 +33,30 @@ impl Queue {
         Some(Picked { group, items, still_firing: counted.saturating_sub(changed), reminder })
     }
 
+    /// Of each group with new critical alerts: when the oldest of those was accepted, the oldest first; at most `most`
+    /// groups. Critical is what has the first of the configured severity levels, fires, and is news.
+    pub fn critical(&mut self, _most: usize) -> Vec<Millis> {
+        Vec::new()
+    }
+
+    /// Takes the most urgent group's new critical alerts, and locks them. Walks the group.
+    pub fn pick_critical(&mut self) -> Option<Picked> {
+        None
+    }
+
+    /// Takes alerts of the most urgent groups, about `most` in all, and locks them; empty when nothing waits.
+    pub fn pick_some(&mut self, _most: usize) -> Vec<Item> {
+        Vec::new()
+    }
+
+    /// Whether this chat was told that the alert fires, and not yet of its end.
+    pub fn was_told_firing(&self, _fingerprint: Fingerprint) -> bool {
+        false
+    }
+
+    /// These versions now wait for another bot.
+    pub fn handed_over(&mut self, _versions: &[(i64, Fingerprint)]) {}
+
     /// Locks a listed alert with what waits of it.
     fn take_off(&mut self, id: Id) -> Option<Item> {
         let item = self.entries[id].item()?;

@@ -22,6 +22,7 @@ mod members;
 mod queue;
 mod slab;
 mod state;
+mod storm;
 
 #[cfg(test)]
 mod model_tests;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use crate::model::{Change, Fingerprint, GroupId, Head, Millis, Status};
 
 pub use queue::{Queue, Terms};
+pub use storm::{Demand, Plan, Storm, StormOptions};
 
 /// What is remembered for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -250,6 +250,7 @@ pub(crate) fn begin(bot: &str, robot: &str, n: u8) -> Begin {
         text: format!("message {n}"),
         covers: vec![(i64::from(n), Fingerprint(u64::MAX - u64::from(n)), How::Named)],
         alerts: vec![told_alert(u64::from(n))],
+        parts: 0,
         started_ms: NOW + i64::from(n),
         last_known: 0,
     }
@@ -279,6 +280,7 @@ pub(crate) fn outcome(bot: &str, robot: &str, n: u8, attempt: i64, effect: Effec
         robot_state: RobotState::default(),
         effect,
         superseded: Vec::new(),
+        storm: None,
     }
 }
 

@@ -78,6 +78,7 @@ impl Bench {
             text: String::new(),
             covers: Vec::new(),
             alerts: Vec::new(),
+            parts: 0,
             started_ms: self.clock.now_ms(),
             last_known,
         }

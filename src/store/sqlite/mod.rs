@@ -30,10 +30,10 @@ pub use metrics::StoreMetrics;
 pub use open::{Options, SqliteStore};
 
 use super::{
-    Append, AttemptTimes, Begin, Begun, DeadLetter, DeliveryPage, DeliveryQuery, Feed, MessageQuery, MessageRow,
-    Outcome, Retention, RobotState, Store, StoreError, StoreSize, StoredBody,
+    Append, AttemptTimes, Begin, Begun, DeadLetter, DeliveryPage, DeliveryQuery, Feed, HandOver, MessageQuery,
+    MessageRow, Outcome, Retention, RobotState, Store, StoreError, StoreSize, StoredBody,
 };
-use crate::model::{MessageId, Millis};
+use crate::model::{MessageId, Millis, ToldAlert};
 use fault::Fault;
 use queue::{Call, Job, Step, Work};
 use tx::Tx;
@@ -92,6 +92,10 @@ impl Store for SqliteStore {
         self.quick.read(move |conn| readers::robot(conn, &robot, since_ms)).await
     }
 
+    async fn keep_alerts(&self, _message: &MessageId, _part: u32, _alerts: Vec<ToldAlert>) -> Result<(), StoreError> {
+        Err(StoreError::NotFound)
+    }
+
     async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
         let alerts = serde_json::to_string(&begin.alerts)
             .map_err(|error| StoreError::Unavailable(format!("a message's alerts: {error}")))?;
@@ -122,6 +126,10 @@ impl Store for SqliteStore {
     async fn rehome(&self, from: Arc<str>, to: Vec<Arc<str>>, now_ms: Millis) -> Result<u64, StoreError> {
         let start = letters::Progress::default();
         self.steps(0, start, move |tx, done| letters::rehome(tx, &from, &to, now_ms, done)).await
+    }
+
+    async fn hand_over(&self, _hand_over: HandOver) -> Result<u64, StoreError> {
+        Err(StoreError::NotFound)
     }
 
     async fn remember_fallbacks(&self, fallbacks: Vec<(Arc<str>, Option<Arc<str>>)>) -> Result<(), StoreError> {

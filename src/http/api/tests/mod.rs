@@ -227,6 +227,7 @@ impl Rig {
             text: format!("**message** {n}"),
             covers: Vec::new(),
             alerts,
+            parts: 0,
             started_ms: NOW + i64::from(n) * 1_000,
             last_known: i64::MAX,
         };
@@ -249,6 +250,7 @@ impl Rig {
             robot_state: RobotState::default(),
             effect,
             superseded: Vec::new(),
+            storm: None,
         };
         self.store.finish(outcome).await.unwrap();
     }
@@ -276,6 +278,7 @@ impl Rig {
             text: "x".to_owned(),
             covers: Vec::new(),
             alerts: vec![alert],
+            parts: 0,
             started_ms: NOW,
             last_known: i64::MAX,
         };
