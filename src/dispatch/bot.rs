@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::ladder::Stage;
 use crate::model::{Fingerprint, GroupId, MessageId};
 use crate::store::OpenMessage;
-use crate::waiting::{Item, Queue};
+use crate::waiting::{Item, Queue, Storm};
 
 /// One bot: its queue, and what its workers share.
 pub(super) struct Bot {
@@ -36,6 +36,10 @@ pub(super) struct Desk {
     pub(super) called: HashMap<String, Duration>,
     /// Dead letters that the chat has not been told of.
     pub(super) unannounced: u32,
+    /// Whether there is more to tell than fits single messages.
+    pub(super) storm: Storm,
+    /// Until then (monotonic) nothing is told in digests, because the robot refused even one of numbers.
+    pub(super) apart_until: Duration,
 }
 
 /// A message with an unknown outcome.

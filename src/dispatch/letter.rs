@@ -8,12 +8,13 @@ use jiff::Timestamp;
 
 use super::bot::Bot;
 use super::ladder::Stage;
+use super::sources::{Source, missing, sources};
 use super::{BotConfig, Settings};
 use crate::channel;
 use crate::clock::Clock;
 use crate::model::{
-    Alert, Change, Dialect, Draft, Fingerprint, GroupId, Head, How, Kind, Labels, Mentions, MessageId, Millis,
-    Notification, Status, ToldAlert, UNKNOWN_RECEIVER, via_names, via_text,
+    Change, Dialect, Draft, Fingerprint, GroupId, Head, How, Kind, Labels, Mentions, MessageId, Millis, Notification,
+    Status, ToldAlert, UNKNOWN_RECEIVER, via_names, via_text,
 };
 use crate::render::{self, Form, Rendered, Scene, SceneAlert};
 use crate::routing::Calls;
@@ -22,6 +23,9 @@ use crate::waiting::{Item, Picked};
 
 /// Characters of an annotation that the history keeps.
 const SUMMARY_CHARS: usize = 1_000;
+
+/// Stands for a group where a message is a digest. A real group of this number, one in 2^64, would share its stage.
+pub(super) const DIGEST: GroupId = 0;
 
 /// What a message is about.
 pub(super) enum Content {
@@ -46,8 +50,12 @@ pub(super) struct Letter {
     pub(super) calls: Vec<String>,
     /// How its group is told at present.
     pub(super) stage: Stage,
-    /// The policies and bodies behind its alerts, for dead letters.
-    pub(super) sources: Vec<(Arc<str>, Arc<Notification>)>,
+    /// What stands behind its alerts, for dead letters; none of a digest, which never becomes any.
+    pub(super) sources: Vec<Source>,
+    /// How many parts of further alerts the store keeps for it.
+    pub(super) parts: u32,
+    /// Alerts that it tells as firing, reminders apart, and as resolved.
+    pub(super) news: (u64, u64),
 }
 
 impl Letter {
@@ -70,6 +78,7 @@ impl Letter {
     pub(super) fn again(open: OpenMessage, items: Vec<Item>) -> Self {
         let how: HashMap<i64, How> = open.covers.iter().map(|(pos, _, how)| (*pos, *how)).collect();
         let told = |item: Item| (item, how.get(&item.head.pos).copied().unwrap_or(How::Named));
+        let news = started_and_ended(&items);
         Self {
             id: open.id,
             kind: open.kind,
@@ -81,8 +90,23 @@ impl Letter {
             calls: Vec::new(),
             stage: Stage::default(),
             sources: Vec::new(),
+            parts: 0,
+            news,
         }
     }
+}
+
+/// How many items are news of firing alerts, and of ended ones.
+pub(super) fn started_and_ended<'a>(items: impl IntoIterator<Item = &'a Item>) -> (u64, u64) {
+    let mut counts = (0, 0);
+    for item in items {
+        match item.change {
+            Change::New | Change::Refired => counts.0 += 1,
+            Change::Resolved | Change::FiredResolved => counts.1 += 1,
+            Change::Unchanged => {}
+        }
+    }
+    counts
 }
 
 /// What composing needs around it.
@@ -107,10 +131,10 @@ impl Desk<'_> {
         uuid: &MessageId,
         stage: Stage,
     ) -> Result<Composed, StoreError> {
-        let found = self.sources(picked).await?;
-        let via = picked_via(&found);
+        let found = sources(self.store, &picked.items).await?;
+        let via = joined_via(&found);
         let all: Vec<SceneAlert> =
-            picked.items.iter().zip(&found).map(|(item, (_, body))| self.scene_alert(item, body)).collect();
+            picked.items.iter().zip(&found).map(|(item, source)| self.scene_alert(item, source)).collect();
         // What has not changed is only counted beside what has; alone it is a reminder.
         let reminder = all.iter().all(|alert| alert.change == Change::Unchanged);
         let named = |alert: &SceneAlert| reminder || alert.change != Change::Unchanged;
@@ -118,7 +142,8 @@ impl Desk<'_> {
         let counted = u32::try_from(all.len() - alerts.len()).unwrap_or(u32::MAX);
         let (mentions, calls) =
             if stage.quiet { (Mentions::default(), Vec::new()) } else { self.mentions(&via, &alerts) };
-        let newest = picked.items.iter().zip(&found).max_by_key(|(item, _)| item.head.body).map(|(_, (_, body))| body);
+        let newest =
+            picked.items.iter().zip(&found).max_by_key(|(item, _)| item.head.body).map(|(_, found)| &found.body);
         let news = News {
             via: &via,
             notification: newest.cloned().unwrap_or_else(|| Arc::new(missing())),
@@ -147,7 +172,9 @@ impl Desk<'_> {
             alerts,
             calls,
             stage,
+            news: started_and_ended(&picked.items),
             sources: found,
+            parts: 0,
             id,
         };
         Ok((letter, rendered.failure))
@@ -167,54 +194,24 @@ impl Desk<'_> {
             calls: Vec::new(),
             stage: Stage::default(),
             sources: Vec::new(),
+            parts: 0,
+            news: (0, 0),
             id,
         }
     }
 
-    /// The policies and the body of each picked alert.
-    async fn sources(&self, picked: &Picked) -> Result<Vec<(Arc<str>, Arc<Notification>)>, StoreError> {
-        let mut ids: Vec<i64> = picked.items.iter().map(|item| item.head.body).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let mut bodies: HashMap<i64, Arc<Notification>> = HashMap::new();
-        for stored in self.store.bodies(ids).await? {
-            match Notification::parse(&stored.body) {
-                Ok(body) => {
-                    bodies.insert(stored.id, Arc::new(body));
-                }
-                // It was readable when it was accepted; the alert is still told, by its fingerprint.
-                Err(error) => tracing::error!(body = stored.id, %error, "a stored body can not be read"),
-            }
-        }
-        let mut vias: HashMap<u32, Arc<str>> = HashMap::new();
-        let mut found = Vec::with_capacity(picked.items.len());
-        for item in &picked.items {
-            let via = match vias.get(&item.head.via) {
-                Some(via) => Arc::clone(via),
-                None => {
-                    let via = self.store.via(item.head.via).await?;
-                    vias.insert(item.head.via, Arc::clone(&via));
-                    via
-                }
-            };
-            let body = bodies.get(&item.head.body).map_or_else(|| Arc::new(missing()), Arc::clone);
-            found.push((via, body));
-        }
-        Ok(found)
-    }
-
-    fn scene_alert(&self, item: &Item, body: &Notification) -> SceneAlert {
-        let index = usize::try_from(item.head.idx).unwrap_or(usize::MAX);
-        let mut alert = body.alerts.get(index).cloned().unwrap_or_else(|| unknown(item));
+    pub(super) fn scene_alert(&self, item: &Item, source: &Source) -> SceneAlert {
+        let mut alert = Arc::clone(&source.alert);
         let mut change = item.change;
         if item.head.status == Status::Firing && item.head.ends_ms != 0 {
             // It ended while it waited, in a chat that is told of firings only.
             change = Change::FiredResolved;
-            alert.status = Status::Resolved;
-            alert.ends_at = Timestamp::from_millisecond(item.head.ends_ms).ok();
+            let ended = Arc::make_mut(&mut alert);
+            ended.status = Status::Resolved;
+            ended.ends_at = Timestamp::from_millisecond(item.head.ends_ms).ok();
         }
         SceneAlert {
-            alert: Arc::new(alert),
+            alert,
             change,
             rank: item.head.severity,
             severity: self.settings.severities.name(item.head.severity).to_owned(),
@@ -223,7 +220,7 @@ impl Desk<'_> {
     }
 
     /// Whom the firing alerts call now, and by which names the calls are remembered.
-    fn mentions(&self, via: &str, alerts: &[SceneAlert]) -> (Mentions, Vec<String>) {
+    pub(super) fn mentions(&self, via: &str, alerts: &[SceneAlert]) -> (Mentions, Vec<String>) {
         let calls = calls(self.settings, self.config, via, alerts);
         let now = self.clock.mono();
         let desk = self.bot.desk();
@@ -301,10 +298,10 @@ pub(super) fn calls(settings: &Settings, config: &BotConfig, via: &str, alerts: 
 }
 
 /// The policies of all of them, each once, in the order of the alerts.
-fn picked_via(found: &[(Arc<str>, Arc<Notification>)]) -> String {
+pub(super) fn joined_via(found: &[Source]) -> String {
     let mut names: Vec<&str> = Vec::new();
-    for (via, _) in found {
-        for name in via_names(via) {
+    for source in found {
+        for name in via_names(&source.via) {
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -313,7 +310,7 @@ fn picked_via(found: &[(Arc<str>, Arc<Notification>)]) -> String {
     via_text(names)
 }
 
-fn told_alert(alert: &SceneAlert, head: &Head, how: How) -> ToldAlert {
+pub(super) fn told_alert(alert: &SceneAlert, head: &Head, how: How) -> ToldAlert {
     let text = ["summary", "description", "message"].iter().find_map(|name| alert.alert.annotations.get(*name));
     ToldAlert {
         fingerprint: head.fingerprint,
@@ -330,37 +327,4 @@ fn told_alert(alert: &SceneAlert, head: &Head, how: How) -> ToldAlert {
 /// What the history shows of a message.
 pub(super) fn history_text(draft: &Draft) -> String {
     if draft.body.starts_with(&draft.title) { draft.body.clone() } else { format!("{}\n{}", draft.title, draft.body) }
-}
-
-fn missing() -> Notification {
-    Notification {
-        receiver: String::new(),
-        status: Status::Firing,
-        alerts: Vec::new(),
-        group_labels: Labels::new(),
-        common_labels: Labels::new(),
-        common_annotations: Labels::new(),
-        route_labels: Labels::new(),
-        external_url: String::new(),
-        group_key: String::new(),
-        truncated_alerts: 0,
-        reason: String::new(),
-        version: String::new(),
-    }
-}
-
-fn unknown(item: &Item) -> Alert {
-    Alert {
-        status: item.head.status,
-        labels: Labels::from([("fingerprint".to_owned(), item.head.fingerprint.to_string())]),
-        annotations: Labels::new(),
-        starts_at: Timestamp::from_millisecond(item.head.starts_ms).ok(),
-        ends_at: (item.head.ends_ms > 0).then(|| Timestamp::from_millisecond(item.head.ends_ms).ok()).flatten(),
-        generator_url: String::new(),
-        fingerprint: item.head.fingerprint,
-        silence_url: String::new(),
-        dashboard_url: String::new(),
-        panel_url: String::new(),
-        value_string: String::new(),
-    }
 }

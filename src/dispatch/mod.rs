@@ -6,7 +6,9 @@
 
 mod bot;
 mod client;
+mod compose;
 mod config;
+mod digest;
 mod ladder;
 mod letter;
 mod metrics;
@@ -15,6 +17,7 @@ mod outcome;
 mod preview;
 mod robot;
 mod shared;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -220,7 +223,8 @@ impl Dispatcher {
         match client(&config.http) {
             Ok(client) => {
                 bot.set_stuck(false);
-                for (robot, robot_config) in self.shared.robots_of(config).into_iter().zip(&config.robots) {
+                let pool: Arc<[_]> = self.shared.robots_of(config).into();
+                for (robot, robot_config) in pool.iter().map(Arc::clone).zip(&config.robots) {
                     robot.prepare(&config.rate_limits);
                     let worker = Worker {
                         shared: Arc::clone(&self.shared),
@@ -228,6 +232,7 @@ impl Dispatcher {
                         config: Arc::clone(config),
                         robot_config: robot_config.clone(),
                         robot,
+                        pool: Arc::clone(&pool),
                         client: client.clone(),
                         stop: stop.clone(),
                         hand: Mutex::default(),

@@ -6,9 +6,10 @@ use super::bot::Bot;
 use super::ladder::Step;
 use super::letter::{Content, Letter};
 use super::shared::Shared;
+use super::sources::Source;
 use super::worker::{STORE_AGAIN, Worker};
 use crate::channel;
-use crate::model::{BotKind, How, Labels, Millis, Notification, Status, ToldAlert, Verdict};
+use crate::model::{BotKind, How, Kind, Labels, Millis, Status, StormState, ToldAlert, Verdict};
 use crate::store::{Effect, NewDeadLetter, OpenMessage, Outcome, RobotState, StoreError, ToldState};
 use crate::waiting::Item;
 
@@ -28,6 +29,7 @@ impl Worker {
         let leaving = matches!(effect, Effect::Told(_) | Effect::Dead(_));
         let versions = if leaving { letter.versions() } else { Vec::new() };
         let garbage = self.bot.queue().take_garbage_for(&versions, GARBAGE);
+        let storm = self.storm_after(letter, &verdict, now_ms);
         let outcome = Outcome {
             bot: Arc::clone(&self.bot.name),
             robot: Arc::clone(&self.robot.id),
@@ -39,7 +41,7 @@ impl Worker {
             robot_state: state.clone(),
             effect,
             superseded: garbage.clone(),
-            storm: None,
+            storm,
         };
         loop {
             match self.shared.store.finish(outcome.clone()).await {
@@ -57,7 +59,7 @@ impl Worker {
         self.bot.set_stuck(false);
         self.robot.ended(self.shared.clock.mono());
         self.robot.set(state.clone(), now_ms, self.shared.clock.mono());
-        self.settle(letter, &verdict, step, now_ms);
+        self.settle(letter, &verdict, step, storm, now_ms);
         self.report(letter, &verdict, &state);
     }
 
@@ -68,14 +70,27 @@ impl Worker {
         self.robot.ended(self.shared.clock.mono());
         let mut open = self.open_of(letter);
         open.message.attempt = Some(attempt);
-        self.bot.desk().open.push_front(open);
+        let mut desk = self.bot.desk();
+        desk.open.push_front(open);
+        if letter.kind == Kind::Digest {
+            desk.storm.stays();
+        }
+    }
+
+    /// The storm once this was told; `None` when nothing was told in one.
+    fn storm_after(&self, letter: &Letter, verdict: &Verdict, now_ms: Millis) -> Option<StormState> {
+        let told = matches!((verdict, &letter.content), (Verdict::Delivered, Content::Alerts(_)));
+        let (firing, resolved) = letter.news;
+        let digest = letter.kind == Kind::Digest;
+        told.then(|| self.bot.desk().storm.after(digest, firing, resolved, now_ms)).flatten()
     }
 
     /// What a refusal leads to; `None` for other verdicts.
     fn step(&self, letter: &Letter, verdict: &Verdict) -> Option<Step> {
         let Verdict::Rejected { .. } = verdict else { return None };
         let Content::Alerts(items) = &letter.content else { return None };
-        Some(letter.stage.refused(items.len(), channel::refuses_mention(self.config.kind, verdict)))
+        let mention = channel::refuses_mention(self.config.kind, verdict);
+        Some(letter.stage.refused(items.len(), letter.kind == Kind::Digest, mention))
     }
 
     fn effect(&self, letter: &Letter, verdict: &Verdict, step: Option<Step>, now_ms: Millis) -> Effect {
@@ -103,8 +118,23 @@ impl Worker {
     }
 
     /// After the commit: the queue and the desk learn what the store knows.
-    fn settle(&self, letter: &Letter, verdict: &Verdict, step: Option<Step>, now_ms: Millis) {
+    fn settle(
+        &self,
+        letter: &Letter,
+        verdict: &Verdict,
+        step: Option<Step>,
+        storm: Option<StormState>,
+        now_ms: Millis,
+    ) {
         let mut desk = self.bot.desk();
+        let digest = letter.kind == Kind::Digest;
+        match verdict {
+            Verdict::Delivered if digest || storm.is_some() => {
+                desk.storm.delivered(digest, storm, self.shared.clock.mono());
+            }
+            _ if digest => desk.storm.stays(),
+            _ => {}
+        }
         let mut queue = self.bot.queue();
         if let Content::Notice(dead) = letter.content {
             if matches!(verdict, Verdict::Delivered | Verdict::Rejected { .. }) {
@@ -129,6 +159,10 @@ impl Worker {
                 if !letter.stage.halving {
                     desk.stages.remove(&letter.group);
                 }
+            }
+            (_, Some(Step::Apart)) => {
+                queue.released(&letter.versions());
+                self.tell_apart(&mut desk);
             }
             (_, Some(Step::Again(stage))) => {
                 queue.released(&letter.versions());
@@ -218,7 +252,7 @@ const fn told_state(item: &Item, now_ms: Millis) -> ToldState {
 
 fn dead_letter(letter: &Letter, at: usize, item: &Item, reason: &str) -> NewDeadLetter {
     let (via, body) = match letter.sources.get(at) {
-        Some((via, body)) => (via.to_string(), alone(body, item)),
+        Some(source) => (source.via.to_string(), alone(source)),
         None => (String::new(), Vec::new()),
     };
     let alert = letter.alerts.get(at).cloned().unwrap_or_else(|| ToldAlert {
@@ -243,9 +277,8 @@ fn dead_letter(letter: &Letter, at: usize, item: &Item, reason: &str) -> NewDead
 }
 
 /// A webhook body that holds just this alert.
-fn alone(body: &Notification, item: &Item) -> Vec<u8> {
-    let index = usize::try_from(item.head.idx).unwrap_or(usize::MAX);
-    let Some(alert) = body.alerts.get(index) else { return Vec::new() };
+fn alone(source: &Source) -> Vec<u8> {
+    let Source { body, alert, .. } = source;
     let time = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string());
     let value = serde_json::json!({
         "receiver": body.receiver,

@@ -111,6 +111,12 @@ impl Robot {
         inner.bucket.earliest(now).max(inner.paused_until)
     }
 
+    /// Messages that it would take at once, and how far apart they are at least.
+    pub(super) fn room(&self, now: Duration) -> (u32, Duration) {
+        let inner = self.inner();
+        (inner.bucket.tokens(now), inner.bucket.spacing())
+    }
+
     pub(super) fn last_attempt(&self) -> i64 {
         self.inner().last_attempt
     }

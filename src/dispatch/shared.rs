@@ -12,7 +12,7 @@ use crate::channel;
 use crate::clock::Clock;
 use crate::model::Head;
 use crate::store::{BotImage, Feed, Store};
-use crate::waiting::{Queue, Terms, Told};
+use crate::waiting::{Queue, Storm, Terms, Told};
 
 /// What all workers share.
 pub(crate) struct Shared {
@@ -87,6 +87,7 @@ impl Feed for Shared {
             let mut desk = bot.desk();
             desk.open = image.open.into_iter().map(|message| Open { message, items: None }).collect();
             desk.unannounced = image.unannounced_dead;
+            desk.storm = Storm::restore(image.storm, self.clock.now_ms(), self.clock.mono());
         }
         self.bots.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(name), bot);
     }

@@ -5,19 +5,17 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::bot::{Bot, Open};
+use super::bot::Bot;
 use super::client::{self, Reply};
 use super::ladder::{Stage, Step};
-use super::letter::{Content, Desk, Letter};
-use super::outcome::give_up;
+use super::letter::{DIGEST, Letter};
 use super::robot::Robot;
 use super::shared::Shared;
 use super::{BotConfig, RobotConfig};
 use crate::channel;
-use crate::model::{BotKind, Fingerprint, GroupId, MessageId, Millis, Verdict};
-use crate::render::TemplateFailure;
-use crate::store::{Begin, Begun, OpenMessage, StoreError};
-use crate::waiting::Picked;
+use crate::model::{Fingerprint, GroupId, MessageId, Millis, Verdict};
+use crate::store::{Begin, Begun, StoreError};
+use crate::waiting::Plan;
 
 /// How long the worker waits before it asks a store again that did not answer.
 pub(super) const STORE_AGAIN: Duration = Duration::from_secs(1);
@@ -34,6 +32,8 @@ pub(super) struct Worker {
     pub(super) config: Arc<BotConfig>,
     pub(super) robot_config: RobotConfig,
     pub(super) robot: Arc<Robot>,
+    /// All robots of the bot, this one among them.
+    pub(super) pool: Arc<[Arc<Robot>]>,
     pub(super) client: reqwest::Client,
     pub(super) stop: CancellationToken,
     /// What it is telling just now.
@@ -42,11 +42,11 @@ pub(super) struct Worker {
 
 /// What a worker holds during a turn, for when the turn ends in a panic.
 pub(super) struct Hand {
-    group: GroupId,
-    versions: Vec<(i64, Fingerprint)>,
-    stage: Stage,
+    pub(super) group: GroupId,
+    pub(super) versions: Vec<(i64, Fingerprint)>,
+    pub(super) stage: Stage,
     /// Once it is composed.
-    message: Option<MessageId>,
+    pub(super) message: Option<MessageId>,
 }
 
 /// The worker was told to stop.
@@ -79,8 +79,14 @@ impl Worker {
         self.robot.ended(self.shared.clock.mono());
         let Some(Hand { group, versions, stage, message }) = self.hand().take() else { return };
         let mut desk = self.bot.desk();
-        if let Step::Again(plainer) = stage.refused(versions.len(), false) {
-            desk.stages.insert(group, plainer);
+        let digest = group == DIGEST && !versions.is_empty();
+        match stage.refused(versions.len(), digest, false) {
+            Step::Again(plainer) => drop(desk.stages.insert(group, plainer)),
+            Step::Apart => self.tell_apart(&mut desk),
+            Step::Dead => {}
+        }
+        if digest {
+            desk.storm.stays();
         }
         // Its further attempt closes the one that nobody ended.
         desk.retrying.extend(message.map(|id| (group, id)));
@@ -88,7 +94,7 @@ impl Worker {
         self.bot.put_back(&versions);
     }
 
-    fn hand(&self) -> MutexGuard<'_, Option<Hand>> {
+    pub(super) fn hand(&self) -> MutexGuard<'_, Option<Hand>> {
         self.hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -121,13 +127,8 @@ impl Worker {
         }
     }
 
-    fn has_work(&self) -> bool {
-        let mut queue = self.bot.queue();
-        queue.wake(self.shared.clock.now_ms());
-        if queue.has_ready() {
-            return true;
-        }
-        drop(queue);
+    /// Whether there is something to tell besides what waits in the queue.
+    fn has_more(&self) -> bool {
         let desk = self.bot.desk();
         desk.unannounced > 0 || desk.open.iter().any(|open| *open.message.robot == *self.robot.id)
     }
@@ -139,7 +140,8 @@ impl Worker {
             let bell = self.bot.bell.notified();
             tokio::pin!(bell);
             bell.as_mut().enable();
-            if self.has_work() {
+            let Plan::Wait(until) = self.plan() else { return Ok(()) };
+            if self.has_more() {
                 return Ok(());
             }
             let clock = &self.shared.clock;
@@ -147,10 +149,11 @@ impl Worker {
             let wake = wake.map_or(Duration::from_secs(3600), |left| {
                 Duration::from_millis(u64::try_from(left).unwrap_or(0).max(1))
             });
+            let wake = clock.mono() + wake;
             tokio::select! {
                 () = self.stop.cancelled() => return Err(Stopped),
                 () = &mut bell => {}
-                () = clock.sleep_until(clock.mono() + wake) => {}
+                () = clock.sleep_until(until.map_or(wake, |until| until.min(wake))) => {}
             }
         }
     }
@@ -204,118 +207,6 @@ impl Worker {
         Ok(())
     }
 
-    fn new_id(&self) -> MessageId {
-        let mut bytes = [0; 16];
-        (self.shared.random)(&mut bytes);
-        MessageId::from_bytes(bytes)
-    }
-
-    async fn compose(&self) -> Result<Option<Letter>, StoreError> {
-        if let Some(letter) = self.open_message().await? {
-            return Ok(Some(letter));
-        }
-        let settings = self.shared.settings.load_full();
-        let desk = Desk {
-            settings: &settings,
-            config: &self.config,
-            bot: &self.bot,
-            store: &*self.shared.store,
-            clock: &*self.shared.clock,
-        };
-        let Some((picked, stage)) = self.pick() else {
-            let dead = self.bot.desk().unannounced;
-            return Ok((dead > 0).then(|| desk.notice(dead, self.new_id())));
-        };
-        let uuid = self.new_id();
-        let id = self.bot.desk().retrying.get(&picked.group).cloned().unwrap_or_else(|| uuid.clone());
-        match desk.group(&picked, id, &uuid, stage).await {
-            Ok((letter, failure)) => {
-                if let Some(failure) = failure {
-                    self.template_failed(&failure, &picked);
-                }
-                Ok(Some(letter))
-            }
-            Err(error) => {
-                let versions: Vec<_> = picked.items.iter().map(|i| (i.head.pos, i.fingerprint())).collect();
-                self.bot.put_back(&versions);
-                Err(error)
-            }
-        }
-    }
-
-    fn pick(&self) -> Option<(Picked, Stage)> {
-        let desk = self.bot.desk();
-        let most = |group: GroupId| desk.stages.get(&group).map_or(usize::MAX, |stage| stage.most);
-        let mut queue = self.bot.queue();
-        queue.wake(self.shared.clock.now_ms());
-        let picked = queue.pick(most)?;
-        let stage = desk.stages.get(&picked.group).copied().unwrap_or_default();
-        let versions = picked.items.iter().map(|item| (item.head.pos, item.fingerprint())).collect();
-        *self.hand() = Some(Hand { group: picked.group, versions, stage, message: None });
-        Some((picked, stage))
-    }
-
-    fn template_failed(&self, failure: &TemplateFailure, picked: &Picked) {
-        self.shared.metrics.template_error(&failure.template);
-        let alert = picked.items.first().map(|item| item.fingerprint().to_string()).unwrap_or_default();
-        tracing::error!(
-            bot = %self.bot.name, template = %failure.template, error = %failure.error, alert = %alert,
-            "a template failed; the built-in plain message is sent instead"
-        );
-    }
-
-    /// A message with an unknown outcome goes before everything else, under the same id and with the same body.
-    async fn open_message(&self) -> Result<Option<Letter>, StoreError> {
-        loop {
-            let open = {
-                let mut desk = self.bot.desk();
-                let at = desk.open.iter().position(|open| *open.message.robot == *self.robot.id);
-                at.and_then(|at| desk.open.remove(at))
-            };
-            let Some(Open { message, items }) = open else { return Ok(None) };
-            let versions: Vec<_> = message.covers.iter().map(|(pos, fingerprint, _)| (*pos, *fingerprint)).collect();
-            let items = items.unwrap_or_else(|| self.bot.queue().lock(&versions));
-            // A message of the `send` command covers nothing, and is not ours to repeat.
-            if self.config.kind == BotKind::DingTalk && !versions.is_empty() {
-                return Ok(Some(Letter::again(message, items)));
-            }
-            // WeCom and Feishu do not know a message again: its alerts get a fresh rendering.
-            let open = Open { message, items: Some(items) };
-            self.bot.release(&open);
-            if let Err(error) = give_up(&self.shared, &self.bot, &open.message).await {
-                self.bot.desk().open.push_front(Open { items: None, ..open });
-                return Err(error);
-            }
-        }
-    }
-
-    fn put_back(&self, letter: &Letter) {
-        if letter.text.is_empty() {
-            // A message that is sent again stays exactly that, and its alerts locked.
-            self.bot.desk().open.push_front(self.open_of(letter));
-        } else {
-            self.bot.put_back(&letter.versions());
-        }
-    }
-
-    pub(super) fn open_of(&self, letter: &Letter) -> Open {
-        let items = match &letter.content {
-            Content::Alerts(items) => items.iter().map(|(item, _)| *item).collect(),
-            Content::Notice(_) => Vec::new(),
-        };
-        let message = OpenMessage {
-            id: letter.id.clone(),
-            attempt: None,
-            robot: self.robot.id.to_string(),
-            kind: letter.kind,
-            group: letter.group,
-            attempts: 0,
-            body: letter.body.clone(),
-            covers: letter.covers(),
-        };
-        Open { message, items: Some(items) }
-    }
-
     /// Commits the attempt before its first byte leaves; `None` when another process has used the robot meanwhile.
     async fn begin(&self, letter: &Letter) -> Result<Option<i64>, StoreError> {
         let begun = self
@@ -331,7 +222,7 @@ impl Worker {
                 text: letter.text.clone(),
                 covers: letter.covers(),
                 alerts: letter.alerts.clone(),
-                parts: 0,
+                parts: letter.parts,
                 started_ms: self.shared.clock.now_ms(),
                 last_known: self.robot.last_attempt(),
             })

@@ -131,6 +131,12 @@ impl Bucket {
         now.max(Duration::from_nanos(u64::try_from(latest).unwrap_or(0)))
     }
 
+    /// How far apart attempts are when all tokens are in use: the longest under any limit, zero without one.
+    pub fn spacing(&self) -> Duration {
+        let apart = self.limits.iter().map(|limit| limit.window / count(limit.messages)).max().unwrap_or(0);
+        Duration::from_nanos(u64::try_from(apart).unwrap_or(0))
+    }
+
     /// Attempts that could start at once but for the spreading: the fewest left under any limit. `u32::MAX` without one.
     pub fn tokens(&self, now: Duration) -> u32 {
         let now = nanos(now);
