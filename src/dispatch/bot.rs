@@ -36,6 +36,8 @@ pub(super) struct Desk {
     pub(super) called: HashMap<String, Duration>,
     /// Dead letters that the chat has not been told of.
     pub(super) unannounced: u32,
+    /// Whether a message is on its way that tells the chat of them.
+    pub(super) announcing: bool,
     /// Whether there is more to tell than fits single messages.
     pub(super) storm: Storm,
     /// Until then (monotonic) nothing is told in digests, because the robot refused even one of numbers.

@@ -70,8 +70,7 @@ impl Worker {
             Plan::Wait(_) => None,
         };
         let Some((picked, stage)) = picked else {
-            let dead = self.bot.desk().unannounced;
-            return Ok((dead > 0).then(|| desk.notice(dead, self.new_id())));
+            return Ok(self.unannounced().map(|dead| desk.notice(dead, self.new_id())));
         };
         let (id, uuid) = self.ids(picked.group);
         self.composed(desk.group(&picked, id, &uuid, stage).await, &picked.items)
@@ -144,6 +143,24 @@ impl Worker {
         self.composed(composed, &items)
     }
 
+    /// Dead letters that this robot is to tell the chat of: one robot of a pool does.
+    fn unannounced(&self) -> Option<u32> {
+        let mut desk = self.bot.desk();
+        let wanted = desk.unannounced > 0 && !desk.announcing;
+        desk.announcing |= wanted;
+        wanted.then_some(desk.unannounced)
+    }
+
+    /// What was to be told is not, or nobody knows: another message may tell it.
+    pub(super) fn stays(&self, letter: &Letter, desk: &mut bot::Desk) {
+        if letter.kind == Kind::Digest {
+            desk.storm.stays();
+        }
+        if let Content::Notice(_) = letter.content {
+            desk.announcing = false;
+        }
+    }
+
     /// Tells groups one by one for a while.
     pub(super) fn tell_apart(&self, desk: &mut bot::Desk) {
         desk.stages.remove(&DIGEST);
@@ -191,9 +208,7 @@ impl Worker {
         } else {
             self.bot.put_back(&letter.versions());
         }
-        if letter.kind == Kind::Digest {
-            self.bot.desk().storm.stays();
-        }
+        self.stays(letter, &mut self.bot.desk());
     }
 
     pub(super) fn open_of(&self, letter: &Letter) -> Open {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::bot::Bot;
+use super::digest::PART;
 use super::ladder::Step;
 use super::letter::{Content, Letter};
 use super::shared::Shared;
@@ -72,9 +73,7 @@ impl Worker {
         open.message.attempt = Some(attempt);
         let mut desk = self.bot.desk();
         desk.open.push_front(open);
-        if letter.kind == Kind::Digest {
-            desk.storm.stays();
-        }
+        self.stays(letter, &mut desk);
     }
 
     /// The storm once this was told; `None` when nothing was told in one.
@@ -132,11 +131,10 @@ impl Worker {
             Verdict::Delivered if digest || storm.is_some() => {
                 desk.storm.delivered(digest, storm, self.shared.clock.mono());
             }
-            _ if digest => desk.storm.stays(),
-            _ => {}
+            _ => self.stays(letter, &mut desk),
         }
-        let mut queue = self.bot.queue();
         if let Content::Notice(dead) = letter.content {
+            desk.announcing = false;
             if matches!(verdict, Verdict::Delivered | Verdict::Rejected { .. }) {
                 desk.unannounced = desk.unannounced.saturating_sub(dead);
             }
@@ -144,7 +142,10 @@ impl Worker {
         }
         match (verdict, step) {
             (Verdict::Delivered, _) => {
-                queue.told(&letter.covers(), now_ms);
+                // In parts: the store's writer thread waits for the queue, too.
+                for part in letter.covers().chunks(PART) {
+                    self.bot.queue().told(part, now_ms);
+                }
                 let now = self.shared.clock.mono();
                 desk.called.extend(letter.calls.iter().map(|name| (name.clone(), now)));
                 desk.retrying.remove(&letter.group);
@@ -153,7 +154,7 @@ impl Worker {
                 }
             }
             (_, Some(Step::Dead)) => {
-                queue.dead(&letter.versions());
+                self.bot.queue().dead(&letter.versions());
                 desk.unannounced += u32::try_from(letter.versions().len()).unwrap_or(u32::MAX);
                 desk.retrying.remove(&letter.group);
                 if !letter.stage.halving {
@@ -161,26 +162,32 @@ impl Worker {
                 }
             }
             (_, Some(Step::Apart)) => {
-                queue.released(&letter.versions());
+                self.release(letter);
                 self.tell_apart(&mut desk);
             }
             (_, Some(Step::Again(stage))) => {
-                queue.released(&letter.versions());
+                self.release(letter);
                 desk.stages.insert(letter.group, stage);
                 desk.retrying.remove(&letter.group);
             }
             // Its alerts stay locked: newer states leave in the next message.
             _ if self.stays_open(letter, verdict) => desk.open.push_front(self.open_of(letter)),
             _ => {
-                queue.released(&letter.versions());
+                self.release(letter);
                 desk.retrying.insert(letter.group, letter.id.clone());
             }
         }
-        if queue.has_ready() {
+        if self.bot.queue().has_ready() {
             // What this robot gave back need not wait until it may be sent to again: another of the pool may be idle.
             self.bot.ring();
         } else {
             desk.stages.clear();
+        }
+    }
+
+    fn release(&self, letter: &Letter) {
+        for part in letter.versions().chunks(PART) {
+            self.bot.queue().released(part);
         }
     }
 

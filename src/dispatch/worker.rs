@@ -88,6 +88,9 @@ impl Worker {
         if digest {
             desk.storm.stays();
         }
+        if versions.is_empty() {
+            desk.announcing = false;
+        }
         // Its further attempt closes the one that nobody ended.
         desk.retrying.extend(message.map(|id| (group, id)));
         drop(desk);
@@ -130,7 +133,7 @@ impl Worker {
     /// Whether there is something to tell besides what waits in the queue.
     fn has_more(&self) -> bool {
         let desk = self.bot.desk();
-        desk.unannounced > 0 || desk.open.iter().any(|open| *open.message.robot == *self.robot.id)
+        (desk.unannounced > 0 && !desk.announcing) || desk.open.iter().any(|open| *open.message.robot == *self.robot.id)
     }
 
     /// Waits until there is something to tell.
