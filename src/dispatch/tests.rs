@@ -19,19 +19,19 @@ use crate::store::sqlite::{Options as StoreOptions, SqliteStore, StoreMetrics};
 use crate::store::{Append, NewHead};
 
 /// Robots `one` and `two` of each vendor, and a dispatcher whose clock stands still.
-struct Bench {
-    chats: Sandbox,
-    at: std::net::SocketAddr,
-    dispatcher: Dispatcher,
-    store: Arc<dyn Store>,
-    clock: Arc<ManualClock>,
+pub(super) struct Bench {
+    pub(super) chats: Sandbox,
+    pub(super) at: std::net::SocketAddr,
+    pub(super) dispatcher: Dispatcher,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<ManualClock>,
     /// So many further calls for randomness panic: while a message is composed, and after it was sent.
-    composing: Arc<AtomicU32>,
-    concluding: Arc<AtomicU32>,
+    pub(super) composing: Arc<AtomicU32>,
+    pub(super) concluding: Arc<AtomicU32>,
     _folder: tempfile::TempDir,
 }
 
-fn settings(at: std::net::SocketAddr, bots: &str) -> Settings {
+pub(super) fn settings(at: std::net::SocketAddr, bots: &str) -> Settings {
     let text = format!(
         "global: {{http_config: {{proxy_from_environment: false}}}}\nbots:\n{bots}\n\
          default_policy: {{notify: {{bots: [ops]}}}}\n"
@@ -41,9 +41,9 @@ fn settings(at: std::net::SocketAddr, bots: &str) -> Settings {
     crate::app::build::dispatch_settings(&config, "")
 }
 
-const POOL: &str = "- {name: ops, type: wecom, rate_limits: [{messages: 100, per: 1s}], robots: [\
+pub(super) const POOL: &str = "- {name: ops, type: wecom, rate_limits: [{messages: 100, per: 1s}], robots: [\
     {url: \"http://AT/cgi-bin/webhook/send?key=one\"}, {url: \"http://AT/cgi-bin/webhook/send?key=two\"}]}";
-const ONE: &str = "- {name: ops, type: wecom, rate_limits: [{messages: 100, per: 1s}], \
+pub(super) const ONE: &str = "- {name: ops, type: wecom, rate_limits: [{messages: 100, per: 1s}], \
     url: \"http://AT/cgi-bin/webhook/send?key=one\"}";
 
 fn panic_while(left: &AtomicU32) {
@@ -52,7 +52,7 @@ fn panic_while(left: &AtomicU32) {
 }
 
 impl Bench {
-    async fn new(bots: &str) -> Self {
+    pub(super) async fn new(bots: &str) -> Self {
         // Fails only when another test was faster.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let chats = Sandbox::new(SystemClock::new(), false);
@@ -90,20 +90,20 @@ impl Bench {
         Self { chats, at, dispatcher, store, clock, composing, concluding, _folder: folder }
     }
 
-    fn fault(&self, token: &str, kind: FaultKind, latency_ms: u64) {
+    pub(super) fn fault(&self, token: &str, kind: FaultKind, latency_ms: u64) {
         assert!(self.chats.add_fault(BotKind::WeCom, token, Fault { kind, count: None, latency_ms }));
     }
 
-    fn requests(&self, token: &str) -> usize {
+    pub(super) fn requests(&self, token: &str) -> usize {
         self.chats.requests(BotKind::WeCom, token, 0, 1000).unwrap().len()
     }
 
-    fn shown(&self, token: &str) -> usize {
+    pub(super) fn shown(&self, token: &str) -> usize {
         self.chats.messages(BotKind::WeCom, token, 0, 1000).unwrap().iter().filter(|m| m.accepted).count()
     }
 
     /// Commits firing alerts, each a group of its own.
-    async fn accept(&self, numbers: std::ops::Range<u64>) {
+    pub(super) async fn accept(&self, numbers: std::ops::Range<u64>) {
         let alerts = numbers.clone().map(|n| {
             serde_json::json!({"status": "firing", "labels": {"alertname": format!("Alert{n}")},
                 "annotations": {}, "startsAt": "2026-11-21T01:00:00Z"})
@@ -125,16 +125,16 @@ impl Bench {
         self.store.append(Append { received_ms, body, heads: heads.collect() }).await.unwrap();
     }
 
-    fn ops(&self) -> Arc<Bot> {
+    pub(super) fn ops(&self) -> Arc<Bot> {
         self.dispatcher.shared.bot(&"ops".into())
     }
 
-    fn waiting(&self) -> u64 {
+    pub(super) fn waiting(&self) -> u64 {
         self.ops().queue().len()
     }
 }
 
-async fn until(what: &str, check: impl Fn() -> bool) {
+pub(super) async fn until(what: &str, check: impl Fn() -> bool) {
     let look = async {
         while !check() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -143,7 +143,7 @@ async fn until(what: &str, check: impl Fn() -> bool) {
     within(what, look).await;
 }
 
-async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+pub(super) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(15), work).await.unwrap_or_else(|_| panic!("waited too long: {what}"))
 }
 
