@@ -129,6 +129,20 @@ async fn waits_for_a_message_in_flight_but_not_for_a_dead_process() {
 }
 
 #[tokio::test]
+async fn attempts_from_before_the_limits_look_back_are_news_only_once() {
+    let bench = bench("MARKtoken").await;
+    let server = bench.server();
+    for last_known in 0..2 {
+        assert!(matches!(server.begin(bench.begin(last_known)).await.unwrap(), Begun::Attempt(_)));
+    }
+    bench.clock.advance(Duration::from_secs(3600));
+    // Going round for ever, it would wait for nothing that the clock of the test could see.
+    let sent = tokio::time::timeout(Duration::from_secs(20), bench.send(Some(&server), 1));
+    let (sent, waits) = sent.await.expect("goes round for ever");
+    assert_eq!((sent.unwrap().verdict, waits), (Verdict::Delivered, vec![]));
+}
+
+#[tokio::test]
 async fn an_attempt_from_before_the_clock_was_set_back_is_nobodys_any_more() {
     let bench = bench("MARKtoken").await;
     let server = bench.server();
