@@ -170,7 +170,7 @@ pub struct Render {
     /// A webhook body as Alertmanager sends it; a built-in sample by default
     #[arg(long, value_name = "FILE")]
     pub payload: Option<PathBuf>,
-    /// As a digest (not in this version)
+    /// As one digest, as in a storm
     #[arg(long)]
     pub digest: bool,
 }

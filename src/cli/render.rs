@@ -10,23 +10,20 @@ use super::{Failure, bot, load, plural, say};
 use crate::app::build;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::dispatch::{BotConfig, Preview, Previews, preview};
+use crate::dispatch::{BotConfig, Preview, Previews, preview, preview_digest};
 use crate::model::{Lang, Mentions, MessageId, Notification};
 
 const SAMPLE_ZH: &[u8] = include_bytes!("../../examples/payloads/firing.zh.json");
 const SAMPLE_EN: &[u8] = include_bytes!("../../examples/payloads/firing.en.json");
 
 pub(super) fn run(args: &Render) -> Result<(), Failure> {
-    if args.digest {
-        return Err(Failure::usage("digests are not in this version: every group is told in messages of its own"));
-    }
     let config = load(&args.config_file)?;
     let bot = bot(&config, &args.bot)?;
     let (from, body) = match &args.payload {
         Some(file) => (file.display().to_string(), read(file)?),
         None => ("a built-in sample".to_owned(), sample(bot.lang)?),
     };
-    say(&show(&config, bot, &from, body, SystemClock::new().now()))
+    say(&show(&config, bot, &from, body, SystemClock::new().now(), args.digest))
 }
 
 /// Reads a webhook body from a file.
@@ -48,10 +45,15 @@ fn sample(lang: Lang) -> Result<Notification, Failure> {
     Notification::parse(bytes).map_err(Failure::runtime)
 }
 
-fn show(config: &Config, bot: &BotConfig, from: &str, body: Notification, now: Timestamp) -> String {
+fn show(config: &Config, bot: &BotConfig, from: &str, body: Notification, now: Timestamp, digest: bool) -> String {
     let settings = build::dispatch_settings(config, "");
     let alerts = body.alerts.len();
-    let previews = preview(&settings, bot, body, now, || MessageId::from_bytes([0; 16]));
+    let id = MessageId::from_bytes([0; 16]);
+    let previews = if digest {
+        preview_digest(&settings, bot, &body, now, id)
+    } else {
+        preview(&settings, bot, body, now, || id.clone())
+    };
     let mut text = String::new();
     // Writing to a String can not fail.
     let _ = writeln!(text, "bot       {} ({}, {})", bot.name, bot.kind.as_str(), bot.lang.as_str());
@@ -127,11 +129,15 @@ mod tests {
     use crate::cli::testing::{Folder, SECRETS};
 
     fn shown(name: &str, payload: &str) -> String {
+        shown_as(name, payload, false)
+    }
+
+    fn shown_as(name: &str, payload: &str, digest: bool) -> String {
         let folder = Folder::new();
         let config = load(&folder.config_file()).unwrap();
         let body = read(Path::new("examples/payloads").join(payload).as_path()).unwrap();
         let now = "2026-11-20T10:05:00+08:00".parse().unwrap();
-        let text = show(&config, bot(&config, name).unwrap(), payload, body, now);
+        let text = show(&config, bot(&config, name).unwrap(), payload, body, now, digest);
         assert!(SECRETS.iter().all(|secret| !text.contains(secret)), "{text}");
         text
     }
@@ -177,6 +183,18 @@ mod tests {
     }
 
     #[test]
+    fn everything_in_one_digest() {
+        // The policy makes every alert a message of its own; a digest is one all the same.
+        let text = shown_as("second", "mixed.zh.json", true);
+        assert!(text.contains("note      1 resolved alert would not be told (send_resolved: false)\n"), "{text}");
+        assert!(text.contains("=== message 1 of 1\n") && text.contains("kind      digest\n"), "{text}");
+        assert!(text.contains(" of 4096 bytes\nalerts    2 named, 0 counted\n"), "{text}");
+        assert!(text.contains("Alarm 汇总｜2 条｜"), "{text}");
+        let direct = shown_as("third", "firing.zh.json", true);
+        assert!(direct.contains("by        bot:third\n") && direct.contains("kind      digest\n"), "{direct}");
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let folder = Folder::new();
         let args = |bot: &str, payload: Option<&str>, digest| Render {
@@ -190,12 +208,12 @@ mod tests {
             assert_eq!(failure.code, 2);
             failure.text
         };
-        assert!(refused(&args("first", None, true)).contains("digests are not in this version"));
         assert!(refused(&args("frist", None, false)).contains("there is no bot `frist`; did you mean `first`?"));
         let wrong = refused(&args("first", Some(r#"{"alerts":[{"labels":{},"startsAt":"soon"}]}"#), false));
         assert!(wrong.contains("body.json: alerts[0].startsAt: \"soon\" is not"), "{wrong}");
         let missing = Render { payload: Some("no/such".into()), ..args("first", None, false) };
         assert!(refused(&missing).contains("no/such: "));
         assert!(run(&args("first", None, false)).is_ok());
+        assert!(run(&args("first", None, true)).is_ok());
     }
 }

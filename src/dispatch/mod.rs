@@ -46,7 +46,7 @@ pub use client::client;
 pub use config::{BotConfig, HttpClientConfig, RateLimit, RobotConfig};
 pub use metrics::DispatchMetrics;
 pub use once::{Once, OnceError, OnceMessage, Sent, Wait, send_once};
-pub use preview::{Preview, Previews, preview};
+pub use preview::{Preview, Previews, preview, preview_digest};
 pub use view::{BotView, RobotView};
 
 /// How often the store and the queues are tidied up.

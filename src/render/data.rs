@@ -10,7 +10,7 @@ use crate::model::{Alert, BotKind, Labels, Status};
 
 /// Bounds on what one alert brings into a template, whatever its sender sent.
 const MAX_LABELS: usize = 64;
-const NAME_CHARS: usize = 200;
+pub(super) const NAME_CHARS: usize = 200;
 /// Text of all labels, or all annotations, of one alert, in bytes.
 const MAX_TEXT: usize = 16 * 1024;
 /// Buttons on a card; more wrap on a phone.
@@ -30,13 +30,13 @@ pub(super) fn markdown_link(text: &str, url: &str) -> String {
     safe(&format!("[{}]({url})", value(text)))
 }
 
-fn link_values(scene: &Scene, links: &[(&'static str, String)]) -> Value {
+pub(super) fn link_values(scene: &Scene, links: &[(&'static str, String)]) -> Value {
     let link =
         |(key, url): &(&'static str, String)| json!({"key": key, "name": words::word(scene.lang, key), "url": url});
     links.iter().map(link).collect()
 }
 
-fn link_line(scene: &Scene, links: &[(&'static str, String)]) -> String {
+pub(super) fn link_line(scene: &Scene, links: &[(&'static str, String)]) -> String {
     let parts: Vec<String> = links.iter().map(|(key, url)| markdown_link(words::word(scene.lang, key), url)).collect();
     if parts.is_empty() { String::new() } else { safe(&parts.join(" · ")) }
 }
@@ -166,7 +166,7 @@ const fn emoji(rank: u8, firing: bool) -> &'static str {
     }
 }
 
-fn extend(to: &mut Value, more: Value) {
+pub(super) fn extend(to: &mut Value, more: Value) {
     if let (Value::Object(to), Value::Object(more)) = (to, more) {
         to.extend(more);
     }
@@ -265,11 +265,11 @@ fn payload(scene: &Scene, facts: &Facts<'_>, max: Cut) -> Value {
     })
 }
 
-fn counted(scene: &Scene, facts: &Facts<'_>, kind: BotKind, mentions: &str) -> Value {
+pub(super) fn counted(scene: &Scene, facts: &Facts<'_>, kind: BotKind, mentions: &str) -> Value {
     json!({
         "bot": clean(&scene.bot, NAME_CHARS),
         "type": kind.as_str(),
-        "policies": scene.policies.iter().take(MAX_LABELS).map(|name| clean(name, NAME_CHARS)).collect::<Vec<_>>(),
+        "policies": facts::policies(scene).take(MAX_LABELS).map(|name| clean(name, NAME_CHARS)).collect::<Vec<_>>(),
         "mentions": if mentions.is_empty() { String::new() } else { safe(mentions) },
         "newCount": facts.fresh,
         "resolvedCount": facts.resolved,

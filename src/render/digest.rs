@@ -1,13 +1,24 @@
 //! Digests: everything untold at once.
 
+mod data;
+mod text;
+mod view;
+
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use self::view::{Rung, View};
+use super::facts::Facts;
+use super::finish::{self, Parts};
+use super::full::{MAX_BODY, Unfit};
 use super::tally::Tally;
-use super::{Form, KeywordMode, LinkRewrite, Rendered, SceneAlert, Templates};
-use crate::model::{Dialect, Lang, Mentions, Millis, StormState};
+use super::templates::{Compiled, Part};
+use super::{Form, KeywordMode, LinkRewrite, Rendered, Scene, SceneAlert, TemplateFailure, Templates};
+use super::{engine, fit, links, marks, words};
+use crate::model::{BotKind, Dialect, Draft, How, Labels, Lang, Mentions, Millis, Notification, Status, StormState};
 
 /// Everything that a digest may show.
 #[derive(Clone, Debug)]
@@ -48,8 +59,195 @@ pub struct DigestScene {
 
 /// Renders a digest so that it fits the vendor's size, whatever the templates do. [`Rendered::how`] says of each of the
 /// leading alerts how it is told; all others are counted.
+///
+/// Figures always add up: the numbers behind a class's names and those of "other names" are the class's total. Too much
+/// becomes less step by step: shorter lists of names, fewer named alerts of lower levels, fewer named critical ones. A
+/// template that fails, or whose text fits at no step, is replaced by [`Form::Plain`]. The work grows with the number of
+/// distinct names as sorting does.
 pub fn render_digest(templates: &Templates, dialect: &dyn Dialect, scene: &DigestScene) -> Rendered {
-    let _ = (templates, dialect);
-    let draft = super::notice(scene.lang, 0, &scene.keywords, scene.keyword_mode);
-    Rendered { draft, how: vec![crate::model::How::Counted; scene.leading.len()], failure: None }
+    let own = own_scene(scene);
+    let facts = Facts::of_digest(&own, &scene.tally);
+    let view = View::of(scene, &own, &facts);
+    let made = match scene.form {
+        Form::Full => full(templates, dialect, &view),
+        Form::Plain => Err(Unfit::TooBig),
+        Form::Counts => return done(&view, 0, counts(dialect, &view), None),
+    };
+    let failure = match made {
+        Ok(made) => return Rendered { draft: made.draft, how: made.how, failure: None },
+        Err(Unfit::Failed(failure)) => Some(failure),
+        Err(Unfit::TooBig) => None,
+    };
+    let rungs = view.ladder();
+    let made = fit::first(&rungs, |rung| {
+        let draft = plain(dialect, &view, rung);
+        Ok::<_, Infallible>(finish::fits(dialect, &draft).then_some((rung.named, draft)))
+    });
+    match made {
+        Ok(Some((named, draft))) => done(&view, named, draft, failure),
+        Ok(None) => done(&view, 0, counts(dialect, &view), failure),
+    }
+}
+
+/// A digest as the rest of the room knows messages: one about those that may be named.
+fn own_scene(digest: &DigestScene) -> Scene {
+    Scene {
+        bot: digest.bot.clone(),
+        lang: digest.lang,
+        tz: digest.tz.clone(),
+        now: digest.now,
+        notification: Arc::new(nothing()),
+        alerts: digest.leading.clone(),
+        still_firing: 0,
+        truncated: 0,
+        // The head says since when it collects.
+        waiting_since_ms: 0,
+        policies: digest.policies.clone(),
+        mentions: digest.mentions.clone(),
+        template: digest.template.clone(),
+        keywords: digest.keywords.clone(),
+        keyword_mode: digest.keyword_mode,
+        list_url: digest.list_url.clone(),
+        link_rewrites: Arc::clone(&digest.link_rewrites),
+        form: digest.form,
+    }
+}
+
+/// No group made these alerts.
+fn nothing() -> Notification {
+    Notification {
+        receiver: String::new(),
+        status: Status::Firing,
+        alerts: Vec::new(),
+        group_labels: Labels::new(),
+        common_labels: Labels::new(),
+        common_annotations: Labels::new(),
+        route_labels: Labels::new(),
+        external_url: String::new(),
+        group_key: String::new(),
+        truncated_alerts: 0,
+        reason: String::new(),
+        version: String::new(),
+    }
+}
+
+fn done(view: &View<'_>, named: usize, draft: Draft, failure: Option<TemplateFailure>) -> Rendered {
+    Rendered { draft, how: how(view, named, |_| true), failure }
+}
+
+/// The first `named` of the chosen ones are named if they are `shown`, all others counted.
+fn how(view: &View<'_>, named: usize, shown: impl Fn(&SceneAlert) -> bool) -> Vec<How> {
+    let mut how = vec![How::Counted; view.scene.alerts.len()];
+    for (at, _) in view.chosen.iter().take(named) {
+        if let (Some(slot), Some(told)) = (how.get_mut(*at), view.scene.alerts.get(*at)) {
+            if shown(told) {
+                *slot = How::Named;
+            }
+        }
+    }
+    how
+}
+
+struct Made {
+    draft: Draft,
+    how: Vec<How>,
+}
+
+/// Renders with the set's template.
+fn full(templates: &Templates, dialect: &dyn Dialect, view: &View<'_>) -> Result<Made, Unfit> {
+    let part = templates.wanted(dialect.kind(), &view.scene.template, Part::Digest).map_err(Unfit::Failed)?;
+    let mentions = dialect.mention_text(&view.scene.mentions, view.scene.lang);
+    let list = links::usable(&view.scene.list_url, &[]);
+    let run = Run { templates, dialect, view, part, mentions, list };
+    let rungs = view.ladder();
+    let made = fit::first(&rungs, |rung| Ok(Some(run.rung(rung)?).filter(|made| finish::fits(dialect, &made.draft))));
+    made.map_err(Unfit::Failed)?.ok_or(Unfit::TooBig)
+}
+
+struct Run<'a> {
+    templates: &'a Templates,
+    dialect: &'a dyn Dialect,
+    view: &'a View<'a>,
+    part: &'a Compiled,
+    mentions: String,
+    list: Option<String>,
+}
+
+impl Run<'_> {
+    fn rung(&self, rung: Rung) -> Result<Made, TemplateFailure> {
+        let (view, kind) = (self.view, self.dialect.kind());
+        let blocks = view.blocks(rung);
+        let folded: Vec<bool> =
+            blocks.iter().map(|block| kind == BotKind::Feishu && view::is_long(block.names.len())).collect();
+        let data = data::root(view, rung, &blocks, &folded, (kind, &self.mentions));
+        let context = engine::context(data, self.part)?;
+        let body = engine::part(&self.templates.registry, self.part, view.scene, &context, &[], MAX_BODY)?;
+        let escape = |value: &str| self.dialect.escape(value);
+        let body = finish::tidy(&marks::resolve(&body, escape));
+        let panel = data::panel(view, &blocks, &folded);
+        let draft = self.draft(body, panel.map(|(head, lines)| (head, marks::resolve(&lines, escape))));
+        // The built-in templates show every alert that they are given; what a custom one shows is looked up.
+        let shown = |told: &SceneAlert| {
+            let identity = view.facts.identity(&told.alert);
+            !self.part.custom || finish::names(self.dialect, &draft, &told.alert, &identity)
+        };
+        let how = how(view, rung.named, shown);
+        Ok(Made { draft, how })
+    }
+
+    fn draft(&self, body: String, folded: Option<(String, String)>) -> Draft {
+        let (view, kind) = (self.view, self.dialect.kind());
+        let scene = view.scene;
+        let title = text::title(view.digest, &view.classes, view.facts.emoji, Some(kind));
+        let escape = |value: &str| self.dialect.escape(value);
+        let body = if body.is_empty() { escape(&title) } else { body };
+        let word = words::word(scene.lang, "list");
+        let button = self.list.iter().filter(|_| kind == BotKind::Feishu);
+        let line = self.list.iter().filter(|url| kind != BotKind::Feishu && !body.contains(url.as_str()));
+        let line = line.map(|url| marks::resolve(&super::data::markdown_link(word, url), escape)).next();
+        let draft = Draft {
+            title,
+            body,
+            plain: false,
+            tone: view.facts.tone,
+            links: button.map(|url| (word.to_owned(), url.clone())).collect(),
+            folded,
+            mentions: scene.mentions.clone(),
+        };
+        let parts = Parts { list: line.unwrap_or_default(), mentions: self.mentions.clone() };
+        finish::finish(self.dialect, scene, draft, &parts)
+    }
+}
+
+/// The same facts without markup.
+fn plain(dialect: &dyn Dialect, view: &View<'_>, rung: Rung) -> Draft {
+    let digest = view.digest;
+    let mut lines = vec![text::head(digest), text::storm(digest)];
+    for block in view.blocks(rung) {
+        lines.push(block.line(digest.lang));
+        lines.extend(block.others.iter().map(|others| others.text.clone()));
+        let named = block.alerts.iter().filter_map(|at| view.scene.alerts.get(*at));
+        lines.extend(named.map(|told| format!("- {}", view.line(told))));
+    }
+    lines.extend(view.facts.notes(view.scene));
+    lines.push(text::told(digest, rung.named));
+    let (_, draft, parts) = bare(dialect, view, lines);
+    finish::finish(dialect, view.scene, draft, &parts)
+}
+
+/// Numbers by state and severity.
+fn counts(dialect: &dyn Dialect, view: &View<'_>) -> Draft {
+    let mut lines = vec![text::head(view.digest), text::storm(view.digest)];
+    lines.extend(text::class_totals(view.digest.lang, &view.classes));
+    lines.extend(view.facts.notes(view.scene));
+    let (body, draft, parts) = bare(dialect, view, lines);
+    finish::squeeze(dialect, view.scene, &body, draft, parts)
+}
+
+fn bare(dialect: &dyn Dialect, view: &View<'_>, lines: Vec<String>) -> (String, Draft, Parts) {
+    let title = text::title(view.digest, &view.classes, view.facts.emoji, None);
+    let lines: Vec<String> = lines.iter().filter(|line| !line.is_empty()).map(|line| marks::plain(line)).collect();
+    let body = lines.join("\n");
+    let (draft, parts) = super::plain::bare(dialect, view.scene, view.facts, &title, &body);
+    (body, draft, parts)
 }

@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicUsize;
 use handlebars::{BlockContext, Context, Handlebars, Output, RenderContext, RenderError, Renderable as _, Template};
 
 use super::helpers::{self, Surroundings};
-use super::{Scene, marks};
+use super::templates::Compiled;
+use super::{Scene, TemplateFailure, marks};
 
 /// Rounds that all loops of one run may make together.
 const ROUNDS: usize = 50_000;
@@ -27,12 +28,37 @@ impl Output for Capped {
     }
 }
 
+/// [`run`] with a part of a set.
+///
+/// # Errors
+/// What went wrong, and in which template.
+pub(super) fn part(
+    registry: &Handlebars<'_>,
+    part: &Compiled,
+    scene: &Scene,
+    data: &Context,
+    path: &[String],
+    max: usize,
+) -> Result<String, TemplateFailure> {
+    run(registry, &part.template, scene, data, path, max)
+        .map_err(|error| TemplateFailure { template: part.name.clone(), error })
+}
+
+/// Data for [`run`].
+///
+/// # Errors
+/// The engine's, as if `part` had failed.
+pub(super) fn context(data: serde_json::Value, part: &Compiled) -> Result<Context, TemplateFailure> {
+    Context::wraps(data)
+        .map_err(|error| TemplateFailure { template: part.name.clone(), error: error.reason().to_string() })
+}
+
 /// Runs `template` over `data`, at `path` inside it (`["alerts", "3"]`; empty for the whole), for at most `max` bytes.
 /// The text still has its marks.
 ///
 /// # Errors
 /// What went wrong, with line and column where the engine knows them.
-pub(super) fn run(
+fn run(
     registry: &Handlebars<'_>,
     template: &Template,
     scene: &Scene,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{self, pick};
-use super::{Scene, SceneAlert, identity};
+use super::{Scene, SceneAlert, Tally, identity};
 use crate::model::{Alert, Change, Lang, Status, Tone};
 
 /// A message that waited longer than this says so, in seconds: pacing alone explains less.
@@ -68,15 +68,36 @@ impl<'a> Facts<'a> {
             tone: Tone::Grey,
             emoji: "",
         };
-        facts.tone = facts.tone();
-        facts.emoji = match facts.tone {
+        facts.colour(lead.map(|lead| lead.rank));
+        facts
+    }
+
+    /// The same of a digest, whose alerts are mostly counted: the scene holds only those that may be named.
+    pub(super) fn of_digest(scene: &'a Scene, tally: &Tally) -> Self {
+        let mut facts = Self::of(scene);
+        (facts.fresh, facts.resolved) = (tally.firing(), tally.resolved());
+        facts.unchanged = tally.total().saturating_sub(facts.fresh + facts.resolved);
+        facts.still = facts.fresh + facts.unchanged;
+        facts.total = usize::try_from(tally.total()).unwrap_or(usize::MAX);
+        facts.all_clear = facts.resolved > 0 && facts.still == 0;
+        facts.partly = facts.resolved > 0 && facts.still > 0;
+        facts.reminder = facts.fresh == 0 && facts.resolved == 0 && facts.unchanged > 0;
+        // Out of hundreds of alerts each must say for itself which one it is.
+        facts.common = BTreeSet::new();
+        (facts.one_name, facts.one_summary) = (false, None);
+        facts.colour(tally.worst().or((facts.total > 0).then_some(u8::MAX)));
+        facts
+    }
+
+    fn colour(&mut self, rank: Option<u8>) {
+        self.tone = self.tone(rank);
+        self.emoji = match self.tone {
             Tone::Red => "🔴",
             Tone::Orange => "🟠",
             Tone::Blue => "🔵",
             Tone::Green => "🟢",
             Tone::Grey => "⚪",
         };
-        facts
     }
 
     /// See [`identity::identity`].
@@ -86,15 +107,15 @@ impl<'a> Facts<'a> {
 
     /// By the most urgent alert. Green only when all is clear: "resolved 1, +3 not sent" is grey, because nobody knows.
     /// Reminders of the two most urgent levels stay red, others are grey: told again, they are not news.
-    fn tone(&self) -> Tone {
-        let Some(lead) = self.lead else { return Tone::Grey };
+    fn tone(&self, rank: Option<u8>) -> Tone {
+        let Some(rank) = rank else { return Tone::Grey };
         if self.all_clear {
             return Tone::Green;
         }
-        if self.still == 0 || (self.reminder && lead.rank > 1) {
+        if self.still == 0 || (self.reminder && rank > 1) {
             return Tone::Grey;
         }
-        match lead.rank {
+        match rank {
             0 | 1 => Tone::Red,
             2 => Tone::Orange,
             _ => Tone::Blue,
@@ -156,6 +177,7 @@ impl<'a> Facts<'a> {
                 Lang::En => "the webhook's address names nobody; sent by the default policy".to_owned(),
             });
         }
+        notes.extend(on_behalf(scene));
         let late = scene.now.as_second().saturating_sub(scene.waiting_since_ms / 1_000);
         if scene.waiting_since_ms > 0 && late >= LATE {
             let length = words::duration(scene.lang, late);
@@ -181,6 +203,29 @@ impl<'a> Facts<'a> {
             (Lang::En, _) => format!("{} more: {parts}", rest.len()),
         }
     }
+}
+
+/// Among the names of a message's policies: this bot speaks for the one named behind it, whose robots fail.
+const FALLBACK: &str = "fallback:";
+/// Bots that a note names at most.
+const SPOKEN_FOR: usize = 5;
+
+/// The names of policies alone.
+pub(super) fn policies(scene: &Scene) -> impl Iterator<Item = &String> {
+    scene.policies.iter().filter(|name| !name.starts_with(FALLBACK))
+}
+
+/// For whom this bot speaks.
+fn on_behalf(scene: &Scene) -> Option<String> {
+    let names: BTreeSet<String> = (scene.policies.iter())
+        .filter_map(|name| Some(super::marks::one_line(name.strip_prefix(FALLBACK)?, 100)))
+        .filter(|name| !name.is_empty())
+        .collect();
+    let names: Vec<String> = names.into_iter().take(SPOKEN_FOR).collect();
+    (!names.is_empty()).then(|| match scene.lang {
+        Lang::Zh => format!("代 {} 发送", names.join("、")),
+        Lang::En => format!("on behalf of {}", names.join(", ")),
+    })
 }
 
 /// "+3 not sent": Alertmanager left alerts out of its body.
@@ -210,7 +255,7 @@ pub(super) fn totals(lang: Lang, alerts: &[SceneAlert]) -> String {
     join_counts(lang, levels.chain([ended]))
 }
 
-fn join_counts(lang: Lang, parts: impl Iterator<Item = (u64, String)>) -> String {
+pub(super) fn join_counts(lang: Lang, parts: impl Iterator<Item = (u64, String)>) -> String {
     let parts: Vec<String> = parts
         .filter(|(n, _)| *n > 0)
         .map(|(n, word)| match lang {

@@ -3,7 +3,7 @@
 use super::facts::Facts;
 use super::marks::{cut, one_line};
 use super::{KeywordMode, Scene, identity};
-use crate::model::{Dialect, Draft};
+use crate::model::{Alert, Dialect, Draft};
 
 /// Longest title, in characters: a push preview shows about forty.
 pub(super) const TITLE_CHARS: usize = 150;
@@ -91,6 +91,16 @@ pub(super) fn holds_word(text: &str, word: &str) -> bool {
         let inside = begins && part(before) || ends && part(after);
         !inside
     })
+}
+
+/// Whether people can read which alert is meant: its name and the first of `identity`, with or without its port.
+pub(super) fn names(dialect: &dyn Dialect, draft: &Draft, alert: &Alert, identity: &[String]) -> bool {
+    let shows = |text: &str| {
+        let in_place = |place: &String| holds_word(place, text) || holds_word(place, &dialect.escape(text));
+        text.is_empty() || [&draft.body, &draft.title].into_iter().any(in_place)
+    };
+    let first = identity.first().map_or("", String::as_str);
+    shows(&identity::name(alert)) && (shows(first) || shows(identity::without_port(first)))
 }
 
 /// Whether the vendor takes it.

@@ -7,7 +7,7 @@ use super::data::{self, Cut};
 use super::facts::Facts;
 use super::finish::{self, Parts};
 use super::templates::{Compiled, Part};
-use super::{Scene, TemplateFailure, Templates, engine, identity, marks};
+use super::{Scene, TemplateFailure, Templates, engine, fit, marks};
 use crate::model::{BotKind, Dialect, Draft, How};
 
 /// Alerts that one message names at most: nobody reads more on a phone, and it bounds the work.
@@ -17,7 +17,7 @@ const DETAILED: usize = 5;
 /// Bounds on what one template may write, in bytes.
 const MAX_TITLE: usize = 16 * 1024;
 const MAX_ALERT: usize = 256 * 1024;
-const MAX_BODY: usize = 1024 * 1024;
+pub(super) const MAX_BODY: usize = 1024 * 1024;
 
 /// One step of making a message smaller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,33 +89,14 @@ pub(super) fn full(
     scene: &Scene,
     facts: &Facts<'_>,
 ) -> Result<Full, Unfit> {
-    let part = |part| {
-        templates.part(dialect.kind(), &scene.template, part).ok_or_else(|| {
-            let template = format!("{}.{}.{}", dialect.kind().as_str(), scene.template, part.as_str());
-            Unfit::Failed(TemplateFailure { template, error: "there is no such template".to_owned() })
-        })
-    };
+    let part = |part| templates.wanted(dialect.kind(), &scene.template, part).map_err(Unfit::Failed);
     let parts = [part(Part::Title)?, part(Part::Alert)?, part(Part::Body)?];
     let mentions = dialect.mention_text(&scene.mentions, scene.lang);
     let links = data::message_links(scene, facts);
     let run = Run { templates, dialect, scene, facts, parts, mentions, links };
     let ladder = ladder(scene.alerts.len());
-    // Nearly every message fits as it is; else the first rung that does is searched for by halves.
-    let mut best = None;
-    let (mut low, mut high) = (0, ladder.len());
-    let mut at = 0;
-    while low < high {
-        let Some(rung) = ladder.get(at) else { break };
-        match run.rung(*rung).map_err(Unfit::Failed)?.filter(|made| finish::fits(dialect, &made.draft)) {
-            Some(made) => {
-                best = Some(made);
-                high = at;
-            }
-            None => low = at + 1,
-        }
-        at = low + (high - low) / 2;
-    }
-    best.ok_or(Unfit::TooBig)
+    let made = fit::first(&ladder, |rung| Ok(run.rung(rung)?.filter(|made| finish::fits(dialect, &made.draft))));
+    made.map_err(Unfit::Failed)?.ok_or(Unfit::TooBig)
 }
 
 impl Run<'_> {
@@ -124,10 +105,9 @@ impl Run<'_> {
         let compiled = match part {
             Part::Title => title,
             Part::Alert => alert,
-            Part::Body => body,
+            Part::Body | Part::Digest => body,
         };
-        engine::run(&self.templates.registry, &compiled.template, self.scene, data, path, max)
-            .map_err(|error| TemplateFailure { template: compiled.name.clone(), error })
+        engine::part(&self.templates.registry, compiled, self.scene, data, path, max)
     }
 
     /// `None` when the alerts alone are far too long.
@@ -141,11 +121,7 @@ impl Run<'_> {
             root.insert("omitted".to_owned(), (facts.total - rung.shown).into());
             root.insert("more".to_owned(), facts.more(scene, rung.shown).into());
         }
-        let failure = |error: handlebars::RenderError| TemplateFailure {
-            template: self.parts[2].name.clone(),
-            error: error.reason().to_string(),
-        };
-        let mut context = Context::wraps(root).map_err(failure)?;
+        let mut context = engine::context(root, self.parts[2])?;
         let mut texts = Vec::with_capacity(rung.shown);
         let mut bytes = 0;
         for at in 0..rung.shown {
@@ -202,19 +178,9 @@ impl Run<'_> {
     /// given; what a custom one shows is looked up.
     fn how(&self, rung: Rung, draft: &Draft) -> Vec<How> {
         let custom = self.parts.iter().any(|part| part.custom);
-        let shows = |text: &str| {
-            text.is_empty()
-                || [&draft.body, &draft.title].into_iter().any(|place| {
-                    finish::holds_word(place, text) || finish::holds_word(place, &self.dialect.escape(text))
-                })
-        };
         let named = |at: usize| {
             let Some(told) = self.scene.alerts.get(at).filter(|_| at < rung.shown) else { return false };
-            !custom || {
-                let identity = self.facts.identity(&told.alert);
-                let first = identity.first().map_or("", String::as_str);
-                shows(&identity::name(&told.alert)) && (shows(first) || shows(identity::without_port(first)))
-            }
+            !custom || finish::names(self.dialect, draft, &told.alert, &self.facts.identity(&told.alert))
         };
         (0..self.facts.total).map(|at| if named(at) { How::Named } else { How::Counted }).collect()
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use handlebars::{
     BlockContext, BlockParams, Context, Handlebars, Helper, HelperDef, HelperResult, JsonTruthy as _, Output,
-    RenderContext, RenderError, RenderErrorReason, Renderable as _, ScopedJson,
+    RenderContext, RenderError, RenderErrorReason, Renderable as _, ScopedJson, Template,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -144,7 +144,7 @@ pub(super) fn registry() -> Handlebars<'static> {
     let shared = Arc::clone(&patterns);
     helper!("match", move |h| Ok(shared.get(&arg(h, 1))?.is_match(&arg(h, 0)).into()));
     helper!("replace", move |h| replace(&patterns, h));
-    registry.register_helper("raw", Box::new(Raw));
+    registry.register_helper("raw", Box::new(Block::Raw));
     registry
 }
 
@@ -235,10 +235,15 @@ impl Patterns {
     }
 }
 
-/// `{{raw x}}` writes a value as it is; `{{{{raw}}}}...{{{{/raw}}}}` writes a piece of template as it is.
-struct Raw;
+/// The helpers that are written as blocks.
+enum Block<'a> {
+    /// `{{raw x}}` writes a value as it is; `{{{{raw}}}}...{{{{/raw}}}}` writes a piece of template as it is.
+    Raw,
+    /// The engine's `each` with a bound on all rounds of a message, because loops in loops multiply.
+    Each(&'a Surroundings<'a>),
+}
 
-impl HelperDef for Raw {
+impl HelperDef for Block<'_> {
     fn call_inner<'reg: 'rc, 'rc>(
         &self,
         h: &Helper<'rc>,
@@ -246,8 +251,10 @@ impl HelperDef for Raw {
         _: &'rc Context,
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>, RenderError> {
-        let value = h.param(0).map(|value| text(value.value())).unwrap_or_default();
-        Ok(ScopedJson::Derived(marks::safe(&value).into()))
+        match self {
+            Self::Raw => Ok(ScopedJson::Derived(marks::safe(&arg(h, 0)).into())),
+            Self::Each(_) => Err(RenderErrorReason::Unimplemented.into()),
+        }
     }
 
     fn call<'reg: 'rc, 'rc>(
@@ -258,10 +265,13 @@ impl HelperDef for Raw {
         rc: &mut RenderContext<'reg, 'rc>,
         out: &mut dyn Output,
     ) -> HelperResult {
-        match (h.template(), h.param(0)) {
-            (Some(inner), _) => inner.render(r, ctx, rc, out),
-            (None, Some(value)) => Ok(out.write(&text(value.value()))?),
-            (None, None) => Ok(()),
+        match self {
+            Self::Raw => match (h.template(), h.param(0)) {
+                (Some(inner), _) => inner.render(r, ctx, rc, out),
+                (None, Some(value)) => Ok(out.write(&text(value.value()))?),
+                (None, None) => Ok(()),
+            },
+            Self::Each(around) => each(around, h, rc, |template, rc| template.render(r, ctx, rc, out)),
         }
     }
 }
@@ -280,7 +290,7 @@ pub(super) fn local<'reg: 'rc, 'rc>(rc: &mut RenderContext<'reg, 'rc>, around: &
     rc.register_local_helper("time", function(|h| time(around, h)));
     rc.register_local_helper("duration", function(|h| duration(around, h)));
     rc.register_local_helper("t", function(|h| Ok(marks::safe(words::word(around.lang, &arg(h, 0))).into())));
-    rc.register_local_helper("each", Box::new(Each(around)));
+    rc.register_local_helper("each", Box::new(Block::Each(around)));
 }
 
 /// RFC 3339, or seconds since the epoch; `None` for nothing.
@@ -322,56 +332,49 @@ fn duration(around: &Surroundings<'_>, h: &Helper<'_>) -> Answer {
     Ok(words::duration(around.lang, seconds).into())
 }
 
-/// The engine's `each` with a bound on all rounds of a message, because loops in loops multiply.
-struct Each<'a>(&'a Surroundings<'a>);
-
-impl HelperDef for Each<'_> {
-    fn call<'reg: 'rc, 'rc>(
-        &self,
-        h: &Helper<'rc>,
-        r: &'reg Handlebars<'reg>,
-        ctx: &'rc Context,
-        rc: &mut RenderContext<'reg, 'rc>,
-        out: &mut dyn Output,
-    ) -> HelperResult {
-        let Some(list) = h.param(0) else { return Err(failed("each", "say over what: {{#each alerts}}")) };
-        let Some(template) = h.template() else { return Ok(()) };
-        let items: Vec<(Option<&String>, &Value)> = match list.value() {
-            Value::Array(items) => items.iter().map(|item| (None, item)).collect(),
-            Value::Object(map) => map.iter().map(|(key, item)| (Some(key), item)).collect(),
-            _ => Vec::new(),
-        };
-        if items.is_empty() {
-            return h.inverse().map_or(Ok(()), |other| other.render(r, ctx, rc, out));
-        }
-        let enough = |left: usize| left.checked_sub(items.len());
-        if self.0.rounds.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enough).is_err() {
-            return Err(failed("each", "too many rounds: loops inside loops multiply"));
-        }
-        let base = list.context_path();
-        rc.push_block(BlockContext::new());
-        for (at, (key, item)) in items.iter().enumerate() {
-            if let Some(block) = rc.block_mut() {
-                block.set_local_var("first", (at == 0).into());
-                block.set_local_var("last", (at + 1 == items.len()).into());
-                block.set_local_var("index", at.into());
-                let key = key.map_or_else(|| Value::from(at), |key| key.as_str().into());
-                block.set_local_var("key", key.clone());
-                match base {
-                    Some(base) => {
-                        let mut path = base.clone();
-                        path.push(key.as_str().map_or_else(|| at.to_string(), str::to_owned));
-                        *block.base_path_mut() = path;
-                    }
-                    None => block.set_base_value((*item).clone()),
-                }
-                block.set_block_params(block_params(h, base.is_some(), &key, item)?);
-            }
-            template.render(r, ctx, rc, out)?;
-        }
-        rc.pop_block();
-        Ok(())
+fn each<'reg, 'rc>(
+    around: &Surroundings<'_>,
+    h: &Helper<'rc>,
+    rc: &mut RenderContext<'reg, 'rc>,
+    mut render: impl FnMut(&'rc Template, &mut RenderContext<'reg, 'rc>) -> HelperResult,
+) -> HelperResult {
+    let Some(list) = h.param(0) else { return Err(failed("each", "say over what: {{#each alerts}}")) };
+    let Some(template) = h.template() else { return Ok(()) };
+    let items: Vec<(Option<&String>, &Value)> = match list.value() {
+        Value::Array(items) => items.iter().map(|item| (None, item)).collect(),
+        Value::Object(map) => map.iter().map(|(key, item)| (Some(key), item)).collect(),
+        _ => Vec::new(),
+    };
+    if items.is_empty() {
+        return h.inverse().map_or(Ok(()), |other| render(other, rc));
     }
+    let enough = |left: usize| left.checked_sub(items.len());
+    if around.rounds.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enough).is_err() {
+        return Err(failed("each", "too many rounds: loops inside loops multiply"));
+    }
+    let base = list.context_path();
+    rc.push_block(BlockContext::new());
+    for (at, (key, item)) in items.iter().enumerate() {
+        if let Some(block) = rc.block_mut() {
+            block.set_local_var("first", (at == 0).into());
+            block.set_local_var("last", (at + 1 == items.len()).into());
+            block.set_local_var("index", at.into());
+            let key = key.map_or_else(|| Value::from(at), |key| key.as_str().into());
+            block.set_local_var("key", key.clone());
+            match base {
+                Some(base) => {
+                    let mut path = base.clone();
+                    path.push(key.as_str().map_or_else(|| at.to_string(), str::to_owned));
+                    *block.base_path_mut() = path;
+                }
+                None => block.set_base_value((*item).clone()),
+            }
+            block.set_block_params(block_params(h, base.is_some(), &key, item)?);
+        }
+        render(template, rc)?;
+    }
+    rc.pop_block();
+    Ok(())
 }
 
 /// `as |item key|`.

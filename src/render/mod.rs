@@ -8,6 +8,7 @@ mod digest;
 mod engine;
 mod facts;
 mod finish;
+mod fit;
 mod full;
 mod helpers;
 mod identity;

@@ -74,7 +74,7 @@ fn finished(dialect: &dyn Dialect, scene: &Scene, facts: &Facts<'_>, title: &str
     finish::finish(dialect, scene, draft, &parts)
 }
 
-fn bare(dialect: &dyn Dialect, scene: &Scene, facts: &Facts<'_>, title: &str, body: &str) -> (Draft, Parts) {
+pub(super) fn bare(dialect: &dyn Dialect, scene: &Scene, facts: &Facts<'_>, title: &str, body: &str) -> (Draft, Parts) {
     let draft = Draft {
         title: title.to_owned(),
         body: body.to_owned(),

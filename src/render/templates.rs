@@ -5,7 +5,7 @@ use std::panic::catch_unwind;
 
 use handlebars::{Handlebars, Template, TemplateErrorReason};
 
-use super::{helpers, lint};
+use super::{TemplateFailure, helpers, lint};
 use crate::model::{BotKind, Mistake, Place};
 
 /// A part of a message that has its own template.
@@ -14,16 +14,19 @@ pub(super) enum Part {
     Title,
     Alert,
     Body,
+    /// The whole body of a digest.
+    Digest,
 }
 
 impl Part {
-    const ALL: [Self; 3] = [Self::Title, Self::Alert, Self::Body];
+    const ALL: [Self; 4] = [Self::Title, Self::Alert, Self::Body, Self::Digest];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Title => "title",
             Self::Alert => "alert",
             Self::Body => "body",
+            Self::Digest => "digest",
         }
     }
 }
@@ -31,7 +34,7 @@ impl Part {
 /// Name of the set that is built in.
 const DEFAULT: &str = "default";
 const SCHEME: &str = "name it <type>.<set>.<part>.hbs, as in wecom.night.title.hbs: type dingtalk, wecom or feishu; \
-     set letters, digits, `.`, `_`, `-`; part title, alert or body";
+     set letters, digits, `.`, `_`, `-`; part title, alert, body or digest";
 /// Distinct custom template files.
 const MAX_FILES: usize = 1_000;
 
@@ -41,16 +44,19 @@ macro_rules! built_in {
     };
 }
 
-pub(super) const BUILT_IN: [(BotKind, Part, &str); 9] = [
+pub(super) const BUILT_IN: [(BotKind, Part, &str); 12] = [
     built_in!(DingTalk, "dingtalk", Title, "title"),
     built_in!(DingTalk, "dingtalk", Alert, "alert"),
     built_in!(DingTalk, "dingtalk", Body, "body"),
+    built_in!(DingTalk, "dingtalk", Digest, "digest"),
     built_in!(WeCom, "wecom", Title, "title"),
     built_in!(WeCom, "wecom", Alert, "alert"),
     built_in!(WeCom, "wecom", Body, "body"),
+    built_in!(WeCom, "wecom", Digest, "digest"),
     built_in!(Feishu, "feishu", Title, "title"),
     built_in!(Feishu, "feishu", Alert, "alert"),
     built_in!(Feishu, "feishu", Body, "body"),
+    built_in!(Feishu, "feishu", Digest, "digest"),
 ];
 
 /// A compiled part and where it comes from.
@@ -136,6 +142,17 @@ impl Templates {
         sets.into_iter().filter_map(|(name, set)| Some((kind(name)?, set.clone()))).collect()
     }
 
+    /// [`Templates::part`], or that there is none.
+    ///
+    /// # Errors
+    /// As if that template had failed.
+    pub(super) fn wanted(&self, kind: BotKind, set: &str, part: Part) -> Result<&Compiled, TemplateFailure> {
+        self.part(kind, set, part).ok_or_else(|| TemplateFailure {
+            template: format!("{}.{set}.{}", kind.as_str(), part.as_str()),
+            error: "there is no such template".to_owned(),
+        })
+    }
+
     /// The set's own part, else the user's `default` one, else the built-in one.
     pub(super) fn part(&self, kind: BotKind, set: &str, part: Part) -> Option<&Compiled> {
         let own = self.custom.get(&(kind.as_str(), set.to_owned(), part));
@@ -211,11 +228,6 @@ fn file_name(path: &str) -> Result<(BotKind, String, Part), Mistake> {
     let first = set.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
     if !first || !set.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
         return Err(wrong(format!("`{set}` is not a set's name"), SCHEME));
-    }
-    if part == "digest" {
-        let mut later = wrong("digest templates are not used by this version".to_owned(), "digests use built-in text");
-        later.warning = true;
-        return Err(later);
     }
     match Part::ALL.into_iter().find(|known| known.as_str() == part) {
         Some(part) => Ok((kind, set.to_owned(), part)),

@@ -14,6 +14,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("what", "现象", "What"),
     ("when", "时间", "When"),
     ("labels", "标签", "Labels"),
+    ("names", "按名称", "By name"),
     ("graph", "图表", "graph"),
     ("runbook", "手册", "runbook"),
     ("dashboard", "面板", "dashboard"),

@@ -1,6 +1,8 @@
 //! The room's tests: messages as people see them, templates, and what must hold for any input.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
+mod digest;
+mod digest_props;
 mod fit;
 mod messages;
 mod parts;

@@ -92,12 +92,6 @@ fn names_that_do_not_follow_the_scheme() {
 }
 
 #[test]
-fn a_digest_template_is_a_warning() {
-    let (_, mistakes) = Templates::new(&[("wecom.x.digest.hbs", "x")]);
-    assert!(mistakes.len() == 1 && mistakes[0].warning, "{mistakes:?}");
-}
-
-#[test]
 fn mistakes_have_place_line_and_hint() {
     let sources = [
         "ok\n  {{#if a}}\nno end",
