@@ -342,8 +342,30 @@ pub struct MessageRow {
     pub kind: Kind,
     /// What people read.
     pub text: String,
-    /// The alerts it tells.
+    /// The alerts it tells, or the first of them; see `left_out`.
     pub alerts: Vec<ToldAlert>,
+    /// Alerts that it tells besides `alerts`: 0 unless they are too many to be held at once.
+    pub left_out: u64,
+}
+
+/// A page of messages and the cursor of the next.
+#[derive(Clone, Debug, Default)]
+pub struct MessagePage {
+    /// Newest first.
+    pub rows: Vec<MessageRow>,
+    /// The `after` of the next page; present when there is one.
+    pub next: Option<i64>,
+}
+
+/// A message with some of its alerts.
+#[derive(Clone, Debug)]
+pub struct MessageSlice {
+    /// The message, with those alerts; `left_out` counts the others, before and behind them.
+    pub row: MessageRow,
+    /// Alerts that it tells by name, all of them.
+    pub named: u64,
+    /// Alerts that it tells in a number, all of them.
+    pub counted: u64,
 }
 
 /// Which messages to list; newest first.
@@ -463,7 +485,8 @@ pub trait Store: Send + Sync {
     /// is never begun goes with [`Store::clean`].
     async fn keep_alerts(&self, message: &MessageId, part: u32, alerts: Vec<ToldAlert>) -> Result<(), StoreError>;
 
-    /// Begins an attempt. A further attempt that comes without text and alerts keeps those of the one before.
+    /// Begins an attempt. A further attempt that comes without text and alerts keeps those of the one before, and all
+    /// parts; any other keeps [`Begin::parts`] parts, and the rest are stale and go.
     async fn begin(&self, begin: Begin) -> Result<Begun, StoreError>;
 
     /// Ends an attempt. A large effect may take several commits, of which the last ends the attempt: a crash in between
@@ -490,11 +513,16 @@ pub trait Store: Send + Sync {
     /// The fallback that was remembered for a bot.
     async fn fallback_of(&self, bot: &str) -> Result<Option<Arc<str>>, StoreError>;
 
-    /// History. A page ends early when its texts and alerts are large; only an empty one is the end.
-    async fn messages(&self, query: MessageQuery) -> Result<Vec<MessageRow>, StoreError>;
+    /// History. A page ends early when its texts and alerts are large. A message's alerts are those it was begun with,
+    /// then those of its parts in order, up to a bound of the engine (tens of thousands) in [`MessageRow::left_out`].
+    async fn messages(&self, query: MessageQuery) -> Result<MessagePage, StoreError>;
 
-    /// One message.
+    /// One message, with its alerts as [`Store::messages`] gives them.
     async fn message(&self, id: &MessageId) -> Result<MessageRow, StoreError>;
+
+    /// One message with at most `limit` (at least 1) of its alerts, without the first `skip`; fewer when they are large,
+    /// none only behind the last.
+    async fn message_slice(&self, id: &MessageId, skip: u64, limit: u32) -> Result<MessageSlice, StoreError>;
 
     /// Per bot and alert: where it stands; of waiting ones each state that is not told yet. A cursor that is none is
     /// [`StoreError::NotFound`].

@@ -39,6 +39,7 @@ pub(crate) struct Audit {
     pub(crate) needed_bodies: u64,
     pub(crate) attempts: u64,
     pub(crate) told: u64,
+    pub(crate) parts: u64,
 }
 
 pub(crate) struct Harness {

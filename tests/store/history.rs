@@ -25,7 +25,7 @@ fn all() -> MessageQuery {
 }
 
 async fn texts(store: &dyn Store, query: MessageQuery) -> Vec<String> {
-    store.messages(query).await.unwrap().into_iter().map(|row| row.text).collect()
+    store.messages(query).await.unwrap().rows.into_iter().map(|row| row.text).collect()
 }
 
 pub(crate) async fn messages_are_listed_newest_first(h: Harness) {
@@ -37,13 +37,21 @@ pub(crate) async fn messages_are_listed_newest_first(h: Harness) {
     let mut pages = Vec::new();
     loop {
         let page = store.messages(query.clone()).await.unwrap();
-        let Some(last) = page.last() else { break };
-        query.after = Some(last.seq);
-        pages.push(page.iter().map(|row| row.text.clone()).collect::<Vec<_>>());
+        pages.push(page.rows.iter().map(|row| row.text.clone()).collect::<Vec<_>>());
+        query.after = page.next;
+        if page.next.is_none() {
+            break;
+        }
     }
     assert_eq!(pages, [vec!["text 7", "text 6", "text 5"], vec!["text 4", "text 3", "text 2"], vec!["text 1"]]);
     // A limit outside its range is brought into it.
-    assert_eq!(store.messages(MessageQuery::default()).await.unwrap().len(), 1);
+    assert_eq!(store.messages(MessageQuery::default()).await.unwrap().rows.len(), 1);
+    // A page that is just full leads on only when there is more of what was asked for.
+    let exact = MessageQuery { q: Some("text 7".to_owned()), limit: 1, ..MessageQuery::default() };
+    assert_eq!(store.messages(exact).await.unwrap().next, None);
+    assert_eq!(store.messages(MessageQuery { limit: 7, ..MessageQuery::default() }).await.unwrap().next, None);
+    let page = store.messages(MessageQuery { limit: 6, ..MessageQuery::default() }).await.unwrap();
+    assert_eq!(page.next, Some(page.rows[5].seq));
 }
 
 pub(crate) async fn messages_are_filtered(h: Harness) {
@@ -98,6 +106,7 @@ pub(crate) async fn messages_are_found_by_id(h: Harness) {
         kind: Kind::Single,
         text: "text".to_owned(),
         alerts: vec![told_alert(4)],
+        left_out: 0,
     };
     assert_eq!(format!("{row:?}"), format!("{expected:?}"));
     assert!(matches!(store.message(&message_id(5)).await, Err(StoreError::NotFound)));

@@ -6,6 +6,7 @@ mod attempts;
 mod harness;
 mod history;
 mod letters;
+mod parts;
 mod property;
 mod retention;
 mod sqlite;
@@ -37,6 +38,10 @@ mod on_sqlite {
         letters: dead_letters_are_listed_counted_and_deleted a_dead_letter_is_replayed
             rehoming_moves_all_heads_in_steps rehoming_without_a_target_makes_dead_letters
             rehoming_ends_open_messages rehoming_to_itself_changes_nothing fallbacks_are_remembered;
+        parts: parts_follow_a_messages_own_alerts a_slice_says_what_the_whole_tells
+            another_rendering_takes_the_place_of_the_parts parts_go_with_their_message_in_steps
+            parts_that_were_never_begun_go_after_an_hour
+            a_message_with_too_many_alerts_says_how_many_are_left_out a_storm_is_remembered_with_the_outcome;
         retention: old_things_go_in_steps open_messages_stay what_waits_stays orphans_of_a_crash_are_swept;
         property: random_operations_keep_the_proof;
     }

@@ -55,7 +55,7 @@ pub(crate) async fn old_things_go_in_steps(h: Harness) {
     // Message 1 began at NOW + 1, the second at NOW + 2; their attempts ended 1,000 later, the letter died at 1,003.
     let history = Retention { history_before_ms: NOW + 2, resolved_before_ms: 0, attempts_before_ms: NOW + 1_002 };
     clean(&*store, history).await;
-    let left = store.messages(MessageQuery { limit: 9, ..MessageQuery::default() }).await.unwrap();
+    let left = store.messages(MessageQuery { limit: 9, ..MessageQuery::default() }).await.unwrap().rows;
     assert_eq!(left.iter().map(|row| row.id.clone()).collect::<Vec<_>>(), [message_id(2)]);
     assert_eq!(h.audit().attempts, 1);
     clean(&*store, Retention { history_before_ms: NOW + 1_003, ..history }).await;

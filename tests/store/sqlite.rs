@@ -17,7 +17,7 @@ use crate::harness::{
 
 pub(crate) struct Engine;
 
-fn metrics() -> StoreMetrics {
+pub(crate) fn metrics() -> StoreMetrics {
     StoreMetrics::register(&Registry::new()).unwrap()
 }
 
@@ -66,6 +66,7 @@ impl crate::harness::Engine for Engine {
             needed_bodies: number("SELECT count(*) FROM bodies WHERE id IN (SELECT body FROM heads)"),
             attempts: number("SELECT count(*) FROM attempts"),
             told: number("SELECT count(*) FROM told"),
+            parts: number("SELECT count(*) FROM message_parts"),
         }
     }
 
@@ -179,8 +180,8 @@ fn foreign_and_newer_files_are_refused() {
     let change = |sql: &str| Connection::open(file(dir.path())).unwrap().execute_batch(sql).unwrap();
     change("PRAGMA user_version = 99");
     let why = refusal(SqliteStore::open(&options, metrics()));
-    assert!(why.contains("version 99") && why.contains("up to 1"), "{why}");
-    change("PRAGMA user_version = 1; PRAGMA application_id = 7");
+    assert!(why.contains("version 99") && why.contains("up to 2"), "{why}");
+    change("PRAGMA user_version = 2; PRAGMA application_id = 7");
     let why = refusal(SqliteStore::open(&options, metrics()));
     assert!(why.contains("not made by alarmbell"), "{why}");
 

@@ -95,7 +95,7 @@ async fn a_test_message_is_delivered_and_the_server_learns_of_it() {
     assert_eq!((sent.verdict, sent.unwritten.is_none(), waits.len()), (Verdict::Delivered, true, 0));
     let Begun::Others(others) = server.begin(bench.begin(0)).await.unwrap() else { panic!("begun") };
     assert!(others.len() == 1 && others[0].ended_ms.is_some(), "{others:?}");
-    let history = server.messages(MessageQuery { limit: 10, ..MessageQuery::default() }).await.unwrap();
+    let history = server.messages(MessageQuery { limit: 10, ..MessageQuery::default() }).await.unwrap().rows;
     assert_eq!((history.len(), history[0].verdict.as_str(), history[0].bot.as_str()), (1, "delivered", "ops"));
     assert!(history[0].text.contains("测试") && history[0].text.contains("Dispatch"), "{}", history[0].text);
     let shown = bench.chats.messages(BotKind::DingTalk, "MARKtoken", 0, 10).unwrap();

@@ -26,8 +26,8 @@ pub(super) async fn messages(State(rooms): State<Shared>, query: Query) -> Resul
         limit: query.limit()?,
         after: query.after()?,
     };
-    let rows = rooms.api.store.messages(asked).await?;
-    Ok(success(MessagesAnswer::new(rows, &rooms.api.prefix)))
+    let page = rooms.api.store.messages(asked).await?;
+    Ok(success(MessagesAnswer::new(page, &rooms.api.prefix)))
 }
 
 /// Per bot and alert: where it stands, and the message that told it.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::{BotKind, Fingerprint, How, Kind, Labels, Millis, Status as AlertStatus, ToldAlert};
-use crate::store::{DeadLetter, Delivery, DeliveryState, MessageRow, StoreSize};
+use crate::store::{DeadLetter, Delivery, DeliveryState, MessagePage, MessageRow, StoreSize};
 use crate::telemetry::redact;
 
 /// What is running.
@@ -237,7 +237,8 @@ pub(super) fn name(labels: &Labels) -> Option<&str> {
 #[derive(Serialize)]
 pub(super) struct MessagesAnswer {
     messages: Vec<MessageLine>,
-    /// `after` of the next page; `null` when this one is empty.
+    /// `after` of the next page; left out when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<i64>,
 }
 
@@ -254,12 +255,18 @@ struct MessageLine {
     kind: Kind,
     text: String,
     alerts: Vec<AlertLine>,
+    /// Further alerts that it told, when they are too many for an answer; its page lists them.
+    #[serde(skip_serializing_if = "is_none")]
+    alerts_left_out: u64,
     url: String,
 }
 
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 impl MessagesAnswer {
-    pub(super) fn new(rows: Vec<MessageRow>, prefix: &str) -> Self {
-        let next = rows.last().map(|row| row.seq);
+    pub(super) fn new(page: MessagePage, prefix: &str) -> Self {
         let line = |row: MessageRow| MessageLine {
             url: format!("{prefix}/m/{}", row.id),
             id: row.id.to_string(),
@@ -272,14 +279,16 @@ impl MessagesAnswer {
             kind: row.kind,
             text: row.text,
             alerts: row.alerts.into_iter().map(AlertLine::from).collect(),
+            alerts_left_out: row.left_out,
         };
-        Self { messages: rows.into_iter().map(line).collect(), next }
+        Self { messages: page.rows.into_iter().map(line).collect(), next: page.next }
     }
 }
 
 #[derive(Serialize)]
 pub(super) struct DeliveriesAnswer {
     pub(super) deliveries: Vec<DeliveryLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<String>,
 }
 
@@ -311,7 +320,8 @@ impl From<Delivery> for DeliveryLine {
 #[derive(Serialize)]
 pub(super) struct LettersAnswer {
     dead_letters: Vec<LetterLine>,
-    /// `after` of the next page; `null` when there is none.
+    /// `after` of the next page; left out when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<i64>,
 }
 

@@ -3,6 +3,7 @@
 use rusqlite::params;
 
 use super::fault::Fault;
+use super::parts;
 use super::tx::{Tx, status};
 use crate::model::Status;
 use crate::store::Retention;
@@ -39,6 +40,8 @@ pub(super) fn garbage(tx: &mut Tx<'_>) -> Result<Vec<(i64, u32)>, Fault> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
     Messages,
+    /// Parts that no message was begun with.
+    Unbegun,
     DeadLetters,
     /// After this bot and fingerprint.
     Told(i64, i64),
@@ -68,7 +71,12 @@ pub(super) fn step(tx: &mut Tx<'_>, retention: &Retention) -> Result<bool, Fault
     let mut cleaner = tx.mem.cleaner;
     loop {
         let (worked, next) = match cleaner.phase {
-            Phase::Messages => again(Phase::Messages, messages(tx, retention)?, Phase::DeadLetters),
+            Phase::Messages => again(Phase::Messages, messages(tx, retention)?, Phase::Unbegun),
+            Phase::Unbegun => {
+                // An hour ago, give or take: the only time among these that always moves with the clock.
+                let worked = parts::clean_unbegun(tx, retention.resolved_before_ms)?;
+                again(Phase::Unbegun, worked, Phase::DeadLetters)
+            }
             Phase::DeadLetters => again(Phase::DeadLetters, dead_letters(tx, retention)?, Phase::Told(0, i64::MIN)),
             Phase::Told(bot, fp) => told(tx, (bot, fp), retention)?,
             Phase::Attempts => again(Phase::Attempts, attempts(tx, retention)?, Phase::Bodies(0)),
@@ -90,15 +98,22 @@ fn again(phase: Phase, worked: bool, next: Phase) -> (bool, Phase) {
     (worked, if worked { phase } else { next })
 }
 
+/// Parts go before their message, so that none is left behind.
 fn messages(tx: &Tx<'_>, retention: &Retention) -> Result<bool, Fault> {
     let mut find = tx.conn.prepare_cached(&format!(
-        "SELECT seq, octet_length(text) + octet_length(alerts) FROM messages INDEXED BY messages_at \
+        "SELECT seq, octet_length(text) + octet_length(alerts), id, \
+         EXISTS (SELECT 1 FROM message_parts p WHERE p.message = m.id) FROM messages m INDEXED BY messages_at \
          WHERE at_ms < ?1 AND open = 0 ORDER BY at_ms LIMIT {STEP}"
     ))?;
     let mut rows = find.query([retention.history_before_ms])?;
     let mut old = Vec::new();
     let mut bytes = 0;
+    let mut with_parts = None;
     while let Some(row) = rows.next()? {
+        if row.get(3)? {
+            with_parts = Some((row.get::<_, i64>(0)?, row.get::<_, String>(2)?));
+            break;
+        }
         old.push(row.get::<_, i64>(0)?);
         bytes += super::tx::count(row, 1)?;
         if bytes >= STEP_BYTES {
@@ -106,6 +121,14 @@ fn messages(tx: &Tx<'_>, retention: &Retention) -> Result<bool, Fault> {
         }
     }
     drop(rows);
+    // What comes before one with parts goes first, in a step of its own.
+    if let (true, Some((seq, id))) = (old.is_empty(), with_parts) {
+        if parts::delete_from(tx, &id, 0)? {
+            return Ok(true);
+        }
+        parts::forget_unbegun(tx, &id)?;
+        old.push(seq);
+    }
     let mut delete = tx.conn.prepare_cached("DELETE FROM messages WHERE seq = ?1")?;
     for seq in &old {
         delete.execute([seq])?;

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::Fault;
+use super::parts::{self, Window};
 use super::tx::{count, keys, status};
-use crate::model::{Fingerprint, Kind, MessageId};
+use crate::model::{Fingerprint, How, Kind, MessageId};
 use crate::store::{
-    DeadLetter, Delivery, DeliveryPage, DeliveryQuery, DeliveryState, MessageQuery, MessageRow, StoreError,
+    DeadLetter, Delivery, DeliveryPage, DeliveryQuery, DeliveryState, MessagePage, MessageQuery, MessageRow,
+    MessageSlice, StoreError,
 };
 
 /// A search that takes longer is given up, with a hint.
@@ -42,11 +44,26 @@ fn read_message(row: &Row<'_>) -> Result<MessageRow, Fault> {
         kind: Kind::parse(text(row, 6)?).ok_or_else(|| damaged("a message's kind"))?,
         text: row.get(8)?,
         alerts,
+        left_out: 0,
     })
 }
 
-/// One message.
-pub(super) fn message(conn: &Connection, id: &MessageId) -> Result<MessageRow, Fault> {
+/// Adds the alerts of a message's parts; returns their bytes.
+fn add_parts(conn: &Connection, row: &mut MessageRow) -> Result<usize, Fault> {
+    let id = row.id.as_str();
+    let own = row.alerts.len();
+    let window = Window { skip: 0, limit: usize::MAX, bytes: PAGE_BYTES };
+    let bytes = parts::read_into(conn, id, window, &mut row.alerts)?;
+    // Only what is read up to the bound can be short of the whole.
+    if bytes >= PAGE_BYTES {
+        let (named, counted) = parts::counts(conn, id)?;
+        row.left_out = (named + counted).saturating_sub((row.alerts.len() - own) as u64);
+    }
+    Ok(bytes)
+}
+
+/// A message with the alerts of its own row.
+fn find(conn: &Connection, id: &MessageId) -> Result<MessageRow, Fault> {
     let sql = format!("SELECT {COLUMNS} FROM messages m JOIN bots b ON b.id = m.bot WHERE m.id = ?1");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([id.as_str()])?;
@@ -56,18 +73,42 @@ pub(super) fn message(conn: &Connection, id: &MessageId) -> Result<MessageRow, F
     }
 }
 
+/// One message.
+pub(super) fn message(conn: &Connection, id: &MessageId) -> Result<MessageRow, Fault> {
+    let mut row = find(conn, id)?;
+    add_parts(conn, &mut row)?;
+    Ok(row)
+}
+
+/// One message with some of its alerts.
+pub(super) fn message_slice(conn: &Connection, id: &MessageId, skip: u64, limit: u32) -> Result<MessageSlice, Fault> {
+    let limit = usize::try_from(limit.max(1)).unwrap_or(usize::MAX);
+    let mut row = find(conn, id)?;
+    let (mut named, mut counted) = parts::counts(conn, id.as_str())?;
+    let own_named = row.alerts.iter().filter(|alert| alert.how == How::Named).count();
+    let own = row.alerts.len() as u64;
+    named += own_named as u64;
+    counted += own - own_named as u64;
+    row.alerts.drain(..usize::try_from(skip).unwrap_or(usize::MAX).min(row.alerts.len()));
+    row.alerts.truncate(limit);
+    let window = Window { skip: skip.saturating_sub(own), limit: limit - row.alerts.len(), bytes: PAGE_BYTES };
+    parts::read_into(conn, id.as_str(), window, &mut row.alerts)?;
+    row.left_out = (named + counted).saturating_sub(row.alerts.len() as u64);
+    Ok(MessageSlice { row, named, counted })
+}
+
 fn bot_id(conn: &Connection, name: &str) -> Result<Option<i64>, Fault> {
     Ok(conn.prepare_cached("SELECT id FROM bots WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()?)
 }
 
 /// Messages, newest first.
-pub(super) fn messages(conn: &Connection, query: &MessageQuery) -> Result<Vec<MessageRow>, Fault> {
+pub(super) fn messages(conn: &Connection, query: &MessageQuery) -> Result<MessagePage, Fault> {
     let limit = usize::try_from(query.limit.clamp(1, MAX_LIMIT)).unwrap_or(1);
     let bot = match &query.bot {
         None => None,
         Some(name) => match bot_id(conn, name)? {
             Some(id) => Some(id),
-            None => return Ok(Vec::new()),
+            None => return Ok(MessagePage::default()),
         },
     };
     // A narrow index finds the few of a time; without it, every row of the history would be looked at.
@@ -89,28 +130,40 @@ pub(super) fn messages(conn: &Connection, query: &MessageQuery) -> Result<Vec<Me
     ])?;
     let needle = query.q.as_deref().filter(|q| !q.is_empty()).map(str::to_lowercase);
     let give_up = Instant::now() + PATIENCE;
-    let mut page = Vec::new();
+    let mut page = MessagePage::default();
     let mut bytes = 0;
-    while page.len() < limit && bytes < PAGE_BYTES {
-        if Instant::now() > give_up {
+    while let Some(row) = rows.next()? {
+        let tired = Instant::now() > give_up;
+        if tired && page.rows.is_empty() {
             let hint = "the search took longer than 10 s: narrow it by time or bot";
             return Err(StoreError::Unavailable(hint.to_owned()).into());
         }
-        let Some(row) = rows.next()? else { break };
-        if let Some(verdict) = &query.verdict
-            && text(row, 3)? != verdict
-        {
-            continue;
+        let passes = passes(row, query.verdict.as_deref(), needle.as_deref())?;
+        // One row more than fits says that there is a next page, and so may be what nobody looked at any more.
+        if tired || (passes && (page.rows.len() == limit || bytes >= PAGE_BYTES)) {
+            page.next = page.rows.last().map(|row| row.seq);
+            break;
         }
-        if let Some(needle) = &needle
-            && !text(row, 8)?.to_lowercase().contains(needle)
-        {
-            continue;
+        if passes {
+            let mut found = read_message(row)?;
+            bytes += text(row, 8)?.len() + text(row, 9)?.len() + add_parts(conn, &mut found)?;
+            page.rows.push(found);
         }
-        bytes += text(row, 8)?.len() + text(row, 9)?.len();
-        page.push(read_message(row)?);
     }
     Ok(page)
+}
+
+/// The filters that SQL does not apply.
+fn passes(row: &Row<'_>, verdict: Option<&str>, needle: Option<&str>) -> Result<bool, Fault> {
+    if let Some(verdict) = verdict
+        && text(row, 3)? != verdict
+    {
+        return Ok(false);
+    }
+    match needle {
+        Some(needle) => Ok(text(row, 8)?.to_lowercase().contains(needle)),
+        None => Ok(true),
+    }
 }
 
 /// Where a page of deliveries begins: after this row of this section.

@@ -14,6 +14,7 @@ mod memory;
 mod metrics;
 mod open;
 mod outcome;
+mod parts;
 mod queue;
 mod readers;
 mod replay;
@@ -30,8 +31,8 @@ pub use metrics::StoreMetrics;
 pub use open::{Options, SqliteStore};
 
 use super::{
-    Append, AttemptTimes, Begin, Begun, DeadLetter, DeliveryPage, DeliveryQuery, Feed, HandOver, MessageQuery,
-    MessageRow, Outcome, Retention, RobotState, Store, StoreError, StoreSize, StoredBody,
+    Append, AttemptTimes, Begin, Begun, DeadLetter, DeliveryPage, DeliveryQuery, Feed, HandOver, MessagePage,
+    MessageQuery, MessageRow, MessageSlice, Outcome, Retention, RobotState, Store, StoreError, StoreSize, StoredBody,
 };
 use crate::model::{MessageId, Millis, ToldAlert};
 use fault::Fault;
@@ -92,15 +93,18 @@ impl Store for SqliteStore {
         self.quick.read(move |conn| readers::robot(conn, &robot, since_ms)).await
     }
 
-    async fn keep_alerts(&self, _message: &MessageId, _part: u32, _alerts: Vec<ToldAlert>) -> Result<(), StoreError> {
-        Err(StoreError::NotFound)
+    async fn keep_alerts(&self, message: &MessageId, part: u32, alerts: Vec<ToldAlert>) -> Result<(), StoreError> {
+        let kept = parts::Part::new(&alerts)?;
+        drop(alerts);
+        let message = message.clone();
+        self.steps(kept.json.len(), (), move |tx, ()| parts::keep(tx, message.as_str(), part, &kept)).await
     }
 
     async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
         let alerts = serde_json::to_string(&begin.alerts)
             .map_err(|error| StoreError::Unavailable(format!("a message's alerts: {error}")))?;
         let weight = begin.body.len() + begin.text.len() + alerts.len() + begin.covers.len() * 24;
-        self.once(weight, move |tx| outcome::begin(tx, &begin, &alerts)).await
+        self.steps(weight, (), move |tx, ()| outcome::begin(tx, &begin, &alerts)).await
     }
 
     async fn finish(&self, outcome: Outcome) -> Result<(), StoreError> {
@@ -141,13 +145,18 @@ impl Store for SqliteStore {
         self.quick.read(move |conn| readers::fallback_of(conn, &bot)).await
     }
 
-    async fn messages(&self, query: MessageQuery) -> Result<Vec<MessageRow>, StoreError> {
+    async fn messages(&self, query: MessageQuery) -> Result<MessagePage, StoreError> {
         self.slow.read(move |conn| history::messages(conn, &query)).await
     }
 
     async fn message(&self, id: &MessageId) -> Result<MessageRow, StoreError> {
         let id = id.clone();
         self.slow.read(move |conn| history::message(conn, &id)).await
+    }
+
+    async fn message_slice(&self, id: &MessageId, skip: u64, limit: u32) -> Result<MessageSlice, StoreError> {
+        let id = id.clone();
+        self.slow.read(move |conn| history::message_slice(conn, &id, skip, limit)).await
     }
 
     async fn deliveries(&self, query: DeliveryQuery) -> Result<DeliveryPage, StoreError> {

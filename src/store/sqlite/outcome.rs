@@ -5,10 +5,11 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, params};
 
 use super::fault::Fault;
+use super::parts;
 use super::queue::Step;
 use super::replay::write_covers;
 use super::tx::{Tx, status_code};
-use crate::model::{How, Millis};
+use crate::model::{How, Millis, StormState};
 use crate::store::{AttemptTimes, Begin, Begun, Effect, NewDeadLetter, Outcome, RobotState, StoreError, ToldState};
 
 /// Alerts whose outcome is written in one transaction. What is more follows in the next ones, and the attempt ends
@@ -18,8 +19,8 @@ const STEP: usize = 500;
 /// The verdict of an attempt whose outcome nobody wrote down.
 const UNKNOWN: &str = "unknown_outcome";
 
-/// Begins an attempt; `alerts` is the JSON of the alerts that it tells.
-pub(super) fn begin(tx: &mut Tx<'_>, begin: &Begin, alerts: &str) -> Result<Begun, Fault> {
+/// Begins an attempt; `alerts` is the JSON of the alerts that it tells. Parts of an earlier rendering go first, in steps.
+pub(super) fn begin(tx: &mut Tx<'_>, begin: &Begin, alerts: &str) -> Result<Step<Begun>, Fault> {
     let robot = tx.robot(&begin.robot)?;
     let others = tx
         .conn
@@ -29,15 +30,21 @@ pub(super) fn begin(tx: &mut Tx<'_>, begin: &Begin, alerts: &str) -> Result<Begu
         })?
         .collect::<Result<Vec<_>, _>>()?;
     if !others.is_empty() {
-        return Ok(Begun::Others(others));
+        return Ok(Step::Done(Begun::Others(others)));
     }
+    let id = begin.message.as_str();
+    // The same bytes again keep what they tell.
+    if !begin.text.is_empty() && parts::delete_from(tx, id, begin.parts)? {
+        return Ok(Step::More);
+    }
+    parts::forget_unbegun(tx, id)?;
     let slot = tx.bot(&begin.bot)?;
     let message = write_message(tx, begin, tx.mem.bot(slot).id, robot, alerts)?;
     let attempt = tx
         .conn
         .prepare_cached("INSERT INTO attempts (robot, message, started_ms) VALUES (?1, ?2, ?3)")?
         .insert(params![robot, message, begin.started_ms])?;
-    Ok(Begun::Attempt(attempt))
+    Ok(Step::Done(Begun::Attempt(attempt)))
 }
 
 /// The message's row, now open. A further attempt that has no text or alerts (its process was restarted) keeps those
@@ -108,6 +115,9 @@ pub(super) fn finish(tx: &mut Tx<'_>, outcome: &Outcome, done: &mut Progress) ->
     if let Effect::Announced(count) = outcome.effect {
         tx.must_be_exclusive()?;
         tx.mem.count(slot, |counts| counts.unannounced = counts.unannounced.saturating_sub(u64::from(count)));
+    }
+    if let Some(storm) = &outcome.storm {
+        set_storm(tx, slot, storm)?;
     }
     end_attempts(tx, outcome, message)?;
     set_robot(tx, &outcome.robot, &outcome.robot_state)?;
@@ -240,6 +250,13 @@ pub(super) fn set_robot(tx: &Tx<'_>, robot: &str, state: &RobotState) -> Result<
             state.reason,
             state.remedy,
         ])?;
+    Ok(())
+}
+
+fn set_storm(tx: &Tx<'_>, slot: usize, storm: &StormState) -> Result<(), Fault> {
+    let json =
+        serde_json::to_string(storm).map_err(|error| StoreError::Unavailable(format!("a storm's state: {error}")))?;
+    tx.conn.prepare_cached("UPDATE bots SET storm = ?2 WHERE id = ?1")?.execute(params![tx.mem.bot(slot).id, json])?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::fault::Fault;
 use super::memory::Memory;
 use super::tx::{BOT_COLUMNS, HEAD_COLUMNS, read_bot, read_head, status};
-use crate::model::{Fingerprint, Head, How, Kind, MessageId};
+use crate::model::{Fingerprint, Head, How, Kind, MessageId, StormState};
 use crate::store::{BotImage, Feed, OpenMessage, StoreError, ToldState};
 
 /// Heads handed to the feed at once.
@@ -116,12 +116,31 @@ fn images(conn: &Connection, mem: &Memory) -> Result<Vec<(Arc<str>, BotImage)>, 
             told_ms: row.get(7)?,
         });
     }
+    read_storms(conn, |bot, storm| {
+        if let Some(at) = place.get(&bot) {
+            images[*at].1.storm = Some(storm);
+        }
+    })?;
     for (bot, message) in open_messages(conn)? {
         if let Some(at) = place.get(&bot) {
             images[*at].1.open.push(message);
         }
     }
     Ok(images)
+}
+
+fn read_storms(conn: &Connection, mut found: impl FnMut(i64, StormState)) -> Result<(), Fault> {
+    let mut statement = conn.prepare("SELECT id, storm FROM bots WHERE storm IS NOT NULL")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let json = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        match serde_json::from_str(json) {
+            Ok(storm) => found(row.get(0)?, storm),
+            // Its totals begin anew; that is no reason not to start.
+            Err(error) => tracing::warn!(%error, "a bot's storm can not be read"),
+        }
+    }
+    Ok(())
 }
 
 /// Messages whose outcome nobody knows, oldest first.
