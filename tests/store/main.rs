@@ -6,10 +6,12 @@ mod attempts;
 mod harness;
 mod history;
 mod letters;
+mod migrate;
 mod parts;
 mod property;
 mod retention;
 mod sqlite;
+mod takeover;
 
 /// Runs the battery on an engine.
 macro_rules! battery {
@@ -42,6 +44,8 @@ mod on_sqlite {
             another_rendering_takes_the_place_of_the_parts parts_go_with_their_message_in_steps
             parts_that_were_never_begun_go_after_an_hour
             a_message_with_too_many_alerts_says_how_many_are_left_out a_storm_is_remembered_with_the_outcome;
+        takeover: alerts_are_handed_over_as_they_are a_full_backlog_does_not_refuse_a_takeover
+            a_crash_between_steps_loses_nothing;
         retention: old_things_go_in_steps open_messages_stay what_waits_stays orphans_of_a_crash_are_swept;
         property: random_operations_keep_the_proof;
     }

@@ -19,6 +19,7 @@ mod queue;
 mod readers;
 mod replay;
 mod schema;
+mod takeover;
 mod tx;
 mod writer;
 
@@ -132,8 +133,10 @@ impl Store for SqliteStore {
         self.steps(0, start, move |tx, done| letters::rehome(tx, &from, &to, now_ms, done)).await
     }
 
-    async fn hand_over(&self, _hand_over: HandOver) -> Result<u64, StoreError> {
-        Err(StoreError::NotFound)
+    async fn hand_over(&self, hand_over: HandOver) -> Result<u64, StoreError> {
+        let plan = takeover::Plan::new(hand_over);
+        let start = takeover::Progress::default();
+        self.steps(plan.weight(), start, move |tx, done| takeover::step(tx, &plan, done)).await
     }
 
     async fn remember_fallbacks(&self, fallbacks: Vec<(Arc<str>, Option<Arc<str>>)>) -> Result<(), StoreError> {

@@ -19,6 +19,11 @@ pub(super) const fn key(bot: i64, pos: i64) -> i64 {
     (bot << POS_BITS) | pos
 }
 
+/// A head's key; `None` for a position that no head can have.
+pub(super) const fn key_at(bot: i64, pos: i64) -> Option<i64> {
+    if pos >= 1 && pos <= POS_MAX { Some(key(bot, pos)) } else { None }
+}
+
 /// Bot and position of a head's key.
 pub(super) const fn unkey(key: i64) -> (i64, i64) {
     (key >> POS_BITS, key & POS_MAX)
@@ -228,13 +233,11 @@ impl Tx<'_> {
 
     /// Deletes a head that got its outcome; `change` counts it. `false` when it was gone already.
     pub(super) fn drop_head(&mut self, slot: usize, pos: i64, change: impl FnOnce(&mut Counts)) -> Result<bool, Fault> {
-        if !(1..=POS_MAX).contains(&pos) {
-            return Ok(false);
-        }
+        let Some(key) = key_at(self.mem.bot(slot).id, pos) else { return Ok(false) };
         let body = self
             .conn
             .prepare_cached("DELETE FROM heads WHERE key = ?1 RETURNING body")?
-            .query_row([key(self.mem.bot(slot).id, pos)], |row| row.get(0))
+            .query_row([key], |row| row.get(0))
             .optional()?;
         let Some(body) = body else { return Ok(false) };
         self.mem.release(body);
