@@ -139,10 +139,9 @@ fn done(view: &View<'_>, named: usize, draft: Draft, failure: Option<TemplateFai
 fn how(view: &View<'_>, named: usize, shown: impl Fn(&SceneAlert) -> bool) -> Vec<How> {
     let mut how = vec![How::Counted; view.scene.alerts.len()];
     for (at, _) in view.chosen.iter().take(named) {
-        if let (Some(slot), Some(told)) = (how.get_mut(*at), view.scene.alerts.get(*at)) {
-            if shown(told) {
-                *slot = How::Named;
-            }
+        let told = view.scene.alerts.get(*at).filter(|told| shown(told));
+        if let (Some(slot), Some(_)) = (how.get_mut(*at), told) {
+            *slot = How::Named;
         }
     }
     how

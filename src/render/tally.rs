@@ -105,7 +105,7 @@ impl Tally {
     pub(super) fn sorted(&self, lang: Lang) -> Vec<Sorted<'_>> {
         let mut classes: Vec<Sorted<'_>> = Vec::new();
         let mut levels = BTreeMap::new();
-        for ((state, ..), _) in &self.classes {
+        for (state, ..) in self.classes.keys() {
             *levels.entry(*state).or_insert(0_usize) += 1;
         }
         let mut shown = 0;

@@ -154,8 +154,8 @@ fn feishu_en() {
     insta::assert_snapshot!(all(BotKind::Feishu, Lang::En));
 }
 
-/// The first lines, and the last ones.
-fn ends(text: &str) -> String {
+/// Long lines cut.
+fn short(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| marks::cut(line, 120)).collect();
     lines.join("\n")
 }
@@ -172,7 +172,7 @@ fn ten_thousand_long_names() {
         assert!(size <= limit && size > limit / 2, "{size} of {limit}");
         assert!(show(&rendered).contains(LIST));
         assert_eq!(rendered.how.iter().filter(|how| **how == How::Named).count(), 1);
-        out.push_str(&format!("===== {}\n{}\n", kind.as_str(), ends(&show(&rendered))));
+        out.push_str(&format!("===== {}\n{}\n", kind.as_str(), short(&show(&rendered))));
     }
     insta::assert_snapshot!(out);
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => "[a-zA-Z0-9 ._:/-]{0,20}",
         2 => "[告警数据库严重\\n*<>\\[\\]()#|@&`_~\"'{}\\\\]{0,24}",
@@ -36,7 +36,7 @@ fn moment() -> impl Strategy<Value = Option<Timestamp>> {
 }
 
 prop_compose! {
-    fn told()(
+    pub(super) fn told()(
         labels in pairs(), annotations in pairs(), starts_at in moment(), ends_at in moment(), url in text(),
         change in 0..5_usize, rank in 0..6_u8, flaps in 0..9_u32, severity in text(),
     ) -> SceneAlert {
@@ -79,7 +79,7 @@ prop_compose! {
 }
 
 /// Pieces that people write, whole and broken.
-fn source() -> impl Strategy<Value = String> {
+pub(super) fn source() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "{{name}}",
         "{{{annotations.summary}}}",

@@ -177,11 +177,46 @@ fn the_readme_names_every_field_and_every_helper() {
     assert_eq!(sorted(documented("Fields of a message")), fields);
     let alert = data::alert(&scene, &facts, 0, false, max);
     assert_eq!(sorted(documented("Fields of an alert")), keys(&alert));
+    let digest = super::digest::digest(vec![super::digest::told("A", "warning", "x", 5, Change::New)], Lang::En);
+    let mut fields = keys_of_digest(&digest);
+    fields.sort();
+    let mut found: Vec<String> = documented("Fields of a digest").into_iter().map(str::to_owned).collect();
+    found.sort();
+    assert_eq!(found, fields);
     let mut helpers = helpers::NAMES.to_vec();
     helpers.retain(|name| *name != "raw");
     let mut found = documented("Helpers");
     found.retain(|name| !name.starts_with('{'));
     assert_eq!(sorted(found), sorted(helpers));
+}
+
+/// Names of all that a digest's template sees, and of what a class has.
+fn keys_of_digest(scene: &DigestScene) -> Vec<String> {
+    let of = "{{#each this}}{{@key}} {{/each}}{{#each classes.[0]}}{{@key}} {{/each}}";
+    let (templates, mistakes) = load(&[("dingtalk.x.digest.hbs", of)]);
+    assert_eq!(mistakes, Vec::<String>::new());
+    let mut scene = scene.clone();
+    (scene.template, scene.list_url) = ("x".to_owned(), String::new());
+    scene.keywords.clear();
+    let body = render_digest(&templates, &Fake::new(BotKind::DingTalk), &scene).draft.body;
+    body.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_readme_s_digest_works() {
+    let source = README.split("```handlebars\n").nth(2).unwrap().split("```").next().unwrap();
+    let (templates, mistakes) = load(&[("wecom.night.digest.hbs", source)]);
+    assert_eq!(mistakes, Vec::<String>::new());
+    let told = |at: usize| super::digest::told(&format!("Name{at}"), "warning", "x", 5, Change::New);
+    let mut scene = super::digest::digest((0..400).map(told).collect(), Lang::En);
+    scene.template = "night".to_owned();
+    scene.mentions.people = vec![person("bo")];
+    let made = render_digest(&templates, &Fake { kind: BotKind::WeCom, limit: 20_000 }, &scene);
+    let body = &made.draft.body;
+    let begin = "Alarm digest | 400 alerts | 02:03:32–02:04:02\n**Warning** 400: Name0 1, Name1 1, ";
+    assert!(body.starts_with(begin), "{body}");
+    assert!(body.contains("\n100 other names: 100 warning\n>Name0 x since 02:03:57\n>Name1 x"), "{body}");
+    assert!(body.contains("\n10 named, 390 counted, Dispatch: <@bo>"), "{body}");
 }
 
 #[test]
