@@ -444,9 +444,9 @@ pub struct DeliveryPage {
 pub struct StoreSize {
     /// Bytes on disk, WAL included.
     pub bytes: u64,
-    /// Alert states waiting, all bots.
+    /// Alert states waiting, all bots; without those that are noted and never told ([`HeadFlags::SILENT`]).
     pub waiting: u64,
-    /// Bytes of the bodies that waiting alerts need.
+    /// Bytes of the bodies that waiting and noted alerts need.
     pub waiting_bytes: u64,
 }
 
@@ -524,8 +524,8 @@ pub trait Store: Send + Sync {
     /// none only behind the last.
     async fn message_slice(&self, id: &MessageId, skip: u64, limit: u32) -> Result<MessageSlice, StoreError>;
 
-    /// Per bot and alert: where it stands; of waiting ones each state that is not told yet. A cursor that is none is
-    /// [`StoreError::NotFound`].
+    /// Per bot and alert: where it stands; of waiting ones each state that is not told yet, without those that never are
+    /// ([`HeadFlags::SILENT`]). A cursor that is none is [`StoreError::NotFound`].
     async fn deliveries(&self, query: DeliveryQuery) -> Result<DeliveryPage, StoreError>;
 
     /// Dead letters, newest first, ids below `after`.

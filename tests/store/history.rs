@@ -1,13 +1,17 @@
 //! What people look at.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use alarmbell::model::{How, Kind};
+use alarmbell::model::{HeadFlags, How, Kind, Status};
 use alarmbell::store::{
-    DeliveryPage, DeliveryQuery, DeliveryState, Effect, MessageQuery, MessageRow, Store, StoreError,
+    Append, Counters, DeliveryPage, DeliveryQuery, DeliveryState, Effect, MessageQuery, MessageRow, NewHead, Store,
+    StoreError,
 };
 
-use crate::harness::{Harness, NOW, begin, begun, dead_letter, message_id, outcome, tell, told_alert, webhook};
+use crate::harness::{
+    Harness, NOW, begin, begun, dead_letter, message_id, new_head, outcome, tell, told_alert, webhook,
+};
 
 async fn send(store: &dyn Store, bot: &str, n: u8, text: &str, verdict: &'static str) {
     let robot = format!("robot {n}");
@@ -163,4 +167,38 @@ pub(crate) async fn deliveries_are_paged_over_all_states(h: Harness) {
     }
     let foreign = DeliveryQuery { after: Some("x".to_owned()), ..DeliveryQuery::default() };
     assert!(matches!(store.deliveries(foreign).await, Err(StoreError::NotFound)));
+}
+
+pub(crate) async fn noted_ends_wait_for_nobody(h: Harness) {
+    let (store, seen, _) = h.start().await;
+    let silent = |fp| NewHead {
+        status: Status::Resolved,
+        flags: HeadFlags(HeadFlags::SILENT | HeadFlags::TRUNCATED),
+        ..new_head("a", 0, fp)
+    };
+    // The flag alone says nothing: such a chat is told what fires.
+    let firing = NewHead { flags: HeadFlags(HeadFlags::SILENT), ..new_head("a", 0, 2) };
+    let heads = vec![silent(1), firing, silent(3), new_head("a", 0, 4)];
+    store.append(Append { heads, ..webhook(&["a"], &[1]) }).await.unwrap();
+    let lines = |store: Arc<dyn Store>, limit| async move {
+        every_page(&*store, DeliveryQuery { limit, ..DeliveryQuery::default() }).await
+    };
+    for limit in 1..4 {
+        assert_eq!(lines(store.clone(), limit).await, ["a 2 waiting -", "a 4 waiting -"]);
+    }
+    assert_eq!(store.size().await.unwrap().waiting, 2);
+    // Their rows are there, and heard of at a start.
+    assert_eq!(h.counters("a").1, 4);
+    drop(store);
+    let (store, again, _) = h.start().await;
+    assert_eq!(again.of("a"), seen.of("a"));
+    assert_eq!(store.size().await.unwrap().waiting, 2);
+
+    store.superseded("a".into(), vec![1, 2]).await.unwrap();
+    assert_eq!(store.size().await.unwrap().waiting, 1);
+    // Nobody was to be told of it, so nobody is left to replay it for.
+    assert_eq!(store.rehome("a".into(), vec![], NOW).await.unwrap(), 2);
+    assert_eq!(store.dead_letter_counts().await.unwrap(), [("a".into(), 1)]);
+    assert_eq!(h.counters("a").0, Counters { accepted: 4, superseded: 3, dead: 1, ..Counters::default() });
+    assert_eq!(store.size().await.unwrap().waiting, 0);
 }

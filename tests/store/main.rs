@@ -36,7 +36,7 @@ mod on_sqlite {
             told_states_are_upserted heads_are_counted_once large_outcomes_come_in_steps robots_are_remembered
             a_notice_announces_dead_letters;
         history: messages_are_listed_newest_first messages_are_filtered search_ignores_case_and_knows_cjk
-            messages_are_found_by_id deliveries_are_paged_over_all_states;
+            messages_are_found_by_id deliveries_are_paged_over_all_states noted_ends_wait_for_nobody;
         letters: dead_letters_are_listed_counted_and_deleted a_dead_letter_is_replayed
             rehoming_moves_all_heads_in_steps rehoming_without_a_target_makes_dead_letters
             rehoming_ends_open_messages rehoming_to_itself_changes_nothing fallbacks_are_remembered;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::Fault;
 use super::parts::{self, Window};
-use super::tx::{count, keys, status};
+use super::tx::{SILENT, count, keys, status};
 use crate::model::{Fingerprint, How, Kind, MessageId};
 use crate::store::{
     DeadLetter, Delivery, DeliveryPage, DeliveryQuery, DeliveryState, MessagePage, MessageQuery, MessageRow,
@@ -248,14 +248,13 @@ fn section(
         Some(bot) if from == Cursor::start(from.state) => (bot - 1, i64::MAX),
         _ => (from.first, from.second),
     };
+    let waiting = format!(
+        "SELECT h.key, 0, b.name, h.fp, h.status, h.accepted_ms, NULL FROM heads h JOIN bots b ON b.id = h.key >> 40 \
+         WHERE h.key > ?1 AND h.key BETWEEN ?2 AND ?3 AND ?4 IS NOT NULL AND NOT {SILENT} ORDER BY h.key LIMIT ?5"
+    );
     // Each gives: two parts of the cursor, the bot's name, fingerprint, status, time, message.
     let (sql, values) = match from.state {
-        DeliveryState::Waiting => (
-            "SELECT h.key, 0, b.name, h.fp, h.status, h.accepted_ms, NULL FROM heads h \
-             JOIN bots b ON b.id = h.key >> 40 WHERE h.key > ?1 AND h.key BETWEEN ?2 AND ?3 AND ?4 IS NOT NULL \
-             ORDER BY h.key LIMIT ?5",
-            [from.first, low, high, 0, want],
-        ),
+        DeliveryState::Waiting => (waiting.as_str(), [from.first, low, high, 0, want]),
         DeliveryState::Told => (
             "SELECT t.bot, t.fp, b.name, t.fp, t.status, t.told_ms, m.id FROM told t JOIN bots b ON b.id = t.bot \
              LEFT JOIN messages m ON m.seq = t.message \

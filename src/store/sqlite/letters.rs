@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::fault::Fault;
 use super::outcome;
 use super::queue::Step;
-use super::tx::{HEAD_COLUMNS, Tx, key, read_head};
+use super::tx::{HEAD_COLUMNS, Tx, is_silent, key, read_head};
 use crate::model::{Alert, Head, HeadFlags, How, Labels, Millis, Notification, ToldAlert};
 use crate::store::{NewDeadLetter, StoreError};
 
@@ -67,7 +67,10 @@ pub(super) fn rehome(
         .query_map([first, last], read_head)?
         .collect::<Result<Vec<_>, _>>()?;
     for (_, head, len) in &heads {
-        if targets.is_empty() {
+        if targets.is_empty() && is_silent(head) {
+            // Nobody was to be told of it.
+            tx.drop_head(slot, head.pos, |counts| counts.proof.superseded += 1)?;
+        } else if targets.is_empty() {
             let letter = letter(tx, head, done)?;
             outcome::die(tx, slot, &letter, now_ms)?;
         } else {

@@ -25,10 +25,14 @@ pub(super) struct Counts {
     pub(super) unannounced: u64,
 }
 
-/// How much waits, all bots.
+/// How much is kept for later, all bots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Totals {
-    pub(super) waiting: u64,
+    /// Heads.
+    pub(super) heads: u64,
+    /// Of these, ends that are noted and never told: they need room, and nobody waits for them.
+    pub(super) silent: u64,
+    /// Bytes of the bodies that heads refer to.
     pub(super) bytes: u64,
 }
 
@@ -173,9 +177,9 @@ impl Memory {
 
     /// Whether so much more may wait.
     pub(super) fn room_for(&self, heads: u64, bytes: u64, max: Totals) -> Result<(), StoreError> {
-        let Totals { waiting, bytes: waiting_bytes } = self.totals;
-        if waiting.saturating_add(heads) > max.waiting {
-            return Err(StoreError::BacklogFull(format!("{waiting} of at most {} alerts wait", max.waiting)));
+        let Totals { heads: waiting, bytes: waiting_bytes, .. } = self.totals;
+        if waiting.saturating_add(heads) > max.heads {
+            return Err(StoreError::BacklogFull(format!("{waiting} of at most {} alerts wait", max.heads)));
         }
         if waiting_bytes.saturating_add(bytes) > max.bytes {
             return Err(StoreError::BacklogFull(format!("{waiting_bytes} of at most {} bytes wait", max.bytes)));
@@ -195,25 +199,27 @@ impl Memory {
         self.next_body = id + 1;
     }
 
-    /// Heads now refer to a body of that length.
-    pub(super) fn need(&mut self, body: i64, refs: u32, len: u32) {
+    /// A head now refers to a body of that length.
+    pub(super) fn need(&mut self, body: i64, len: u32, silent: bool) {
         let before = self.live.get(body);
-        self.live.set(body, Need { refs: before.refs + refs, len });
+        self.live.set(body, Need { refs: before.refs + 1, len });
         self.undo.push(Undo::Body(body, before));
-        self.totals.waiting += u64::from(refs);
+        self.totals.heads += 1;
+        self.totals.silent += u64::from(silent);
         if before.refs == 0 {
             self.totals.bytes += u64::from(len);
         }
     }
 
     /// One head less refers to a body.
-    pub(super) fn release(&mut self, body: i64) {
+    pub(super) fn release(&mut self, body: i64, silent: bool) {
         let before = self.live.get(body);
         let refs = before.refs.saturating_sub(1);
         let after = if refs == 0 { Need::default() } else { Need { refs, ..before } };
         self.live.set(body, after);
         self.undo.push(Undo::Body(body, before));
-        self.totals.waiting = self.totals.waiting.saturating_sub(1);
+        self.totals.heads = self.totals.heads.saturating_sub(1);
+        self.totals.silent = self.totals.silent.saturating_sub(u64::from(silent));
         if after.refs == 0 {
             self.totals.bytes = self.totals.bytes.saturating_sub(u64::from(before.len));
             self.garbage.push_back((body, before.len));

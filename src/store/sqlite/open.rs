@@ -59,7 +59,7 @@ pub struct SqliteStore {
     /// Reads that people wait for; they may take seconds.
     pub(super) slow: Arc<Readers>,
     path: PathBuf,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     metrics: StoreMetrics,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -113,7 +113,7 @@ impl SqliteStore {
             shared: shared.clone(),
             metrics: metrics.clone(),
             feed: None,
-            max: Totals { waiting: options.max_alerts, bytes: options.max_bytes },
+            max: Totals { heads: options.max_alerts, bytes: options.max_bytes, silent: 0 },
             going: VecDeque::new(),
             // Without the lock nothing of what waits is looked at.
             loaded: lock.is_none(),
@@ -139,7 +139,7 @@ impl SqliteStore {
         let bytes = files::bytes(&self.path);
         self.metrics.size.set(bytes as f64);
         let totals = self.shared.totals();
-        StoreSize { bytes, waiting: totals.waiting, waiting_bytes: totals.bytes }
+        StoreSize { bytes, waiting: totals.heads.saturating_sub(totals.silent), waiting_bytes: totals.bytes }
     }
 
     fn take_thread(&self) -> Option<JoinHandle<()>> {

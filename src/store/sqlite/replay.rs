@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::fault::Fault;
 use super::memory::Memory;
-use super::tx::{BOT_COLUMNS, HEAD_COLUMNS, read_bot, read_head, status};
+use super::tx::{BOT_COLUMNS, HEAD_COLUMNS, is_silent, read_bot, read_head, status};
 use crate::model::{Fingerprint, Head, How, Kind, MessageId, StormState};
 use crate::store::{BotImage, Feed, OpenMessage, StoreError, ToldState};
 
@@ -33,7 +33,7 @@ pub(super) fn load(conn: &Connection, mem: &mut Memory, feed: Option<&dyn Feed>)
     let mut now: (i64, u64, Arc<str>) = (0, 0, "".into());
     while let Some(row) = rows.next()? {
         let (bot, head, len) = read_head(row)?;
-        mem.need(head.body, 1, len);
+        mem.need(head.body, len, is_silent(&head));
         // Loading is no change to be undone, and its notes would be as large as the backlog.
         mem.forget_undo();
         if bot != now.0 {

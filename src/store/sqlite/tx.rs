@@ -58,6 +58,14 @@ pub(super) fn read_head(row: &Row<'_>) -> rusqlite::Result<(i64, Head, u32)> {
     Ok((bot, head, row.get(2)?))
 }
 
+/// Whether a row of `heads` is an end that is noted for a chat that is not told of ends; as [`is_silent`].
+pub(super) const SILENT: &str = "(status = 1 AND flags & 2 <> 0)";
+
+/// An end that is noted for a chat that is not told of ends: nobody waits for it.
+pub(super) const fn is_silent(head: &Head) -> bool {
+    matches!(head.status, Status::Resolved) && head.flags.has(HeadFlags::SILENT)
+}
+
 /// A status as stored.
 pub(super) const fn status(stored: i64) -> Status {
     if stored == 0 { Status::Firing } else { Status::Resolved }
@@ -222,7 +230,7 @@ impl Tx<'_> {
     /// Appends one head with the next position of a bot; `head.pos` is ignored.
     pub(super) fn append_head(&mut self, slot: usize, body: i64, len: u32, head: &Head) -> Result<(), Fault> {
         self.mem.count(slot, |counts| counts.proof.accepted += 1);
-        self.mem.need(body, 1, len);
+        self.mem.need(body, len, is_silent(head));
         let bot = self.mem.bot(slot);
         let pos = i64::try_from(bot.counts.proof.accepted).unwrap_or(i64::MAX);
         let head = Head { pos, body, ..*head };
@@ -234,13 +242,13 @@ impl Tx<'_> {
     /// Deletes a head that got its outcome; `change` counts it. `false` when it was gone already.
     pub(super) fn drop_head(&mut self, slot: usize, pos: i64, change: impl FnOnce(&mut Counts)) -> Result<bool, Fault> {
         let Some(key) = key_at(self.mem.bot(slot).id, pos) else { return Ok(false) };
-        let body = self
+        let gone = self
             .conn
-            .prepare_cached("DELETE FROM heads WHERE key = ?1 RETURNING body")?
-            .query_row([key], |row| row.get(0))
+            .prepare_cached(&format!("DELETE FROM heads WHERE key = ?1 RETURNING body, {SILENT}"))?
+            .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let Some(body) = body else { return Ok(false) };
-        self.mem.release(body);
+        let Some((body, silent)) = gone else { return Ok(false) };
+        self.mem.release(body, silent);
         self.mem.count(slot, change);
         Ok(true)
     }

@@ -22,17 +22,20 @@ use crate::store::{Feed, StoreError};
 /// What others may read of the writer's memory without asking it.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    waiting: AtomicU64,
+    heads: AtomicU64,
+    silent: AtomicU64,
     bytes: AtomicU64,
 }
 
 impl Shared {
     pub(super) fn totals(&self) -> Totals {
-        Totals { waiting: self.waiting.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+        let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        Totals { heads: load(&self.heads), silent: load(&self.silent), bytes: load(&self.bytes) }
     }
 
     fn publish(&self, totals: Totals) {
-        self.waiting.store(totals.waiting, Ordering::Relaxed);
+        self.heads.store(totals.heads, Ordering::Relaxed);
+        self.silent.store(totals.silent, Ordering::Relaxed);
         self.bytes.store(totals.bytes, Ordering::Relaxed);
     }
 }
