@@ -23,6 +23,9 @@ mod takeover;
 mod tx;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -47,7 +50,8 @@ impl SqliteStore {
     async fn ask<T>(&self, weight: usize, work: impl FnOnce(queue::Reply<T>) -> Work) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.queue.push(Job { weight: weight + JOB_BYTES, work: work(reply) })?;
-        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the store is closed".to_owned())))
+        // Its way back was dropped: by the end of the store, or by a panic in the transaction that it was in.
+        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("it was cut off".to_owned())))
     }
 
     /// Runs a task of several steps on the writer.

@@ -118,6 +118,8 @@ impl SqliteStore {
             // Without the lock nothing of what waits is looked at.
             loaded: lock.is_none(),
             failing: false,
+            unheard: Vec::new(),
+            doubtful: Vec::new(),
             checkpoints,
             lock,
         };

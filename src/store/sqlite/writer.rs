@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -25,6 +26,9 @@ pub(super) struct Shared {
     heads: AtomicU64,
     silent: AtomicU64,
     bytes: AtomicU64,
+    /// The next commits that a test lets end in a panic, before anybody hears of them.
+    #[cfg(test)]
+    pub(super) panics: AtomicU64,
 }
 
 impl Shared {
@@ -37,6 +41,15 @@ impl Shared {
         self.heads.store(totals.heads, Ordering::Relaxed);
         self.silent.store(totals.silent, Ordering::Relaxed);
         self.bytes.store(totals.bytes, Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    #[allow(clippy::panic)]
+    fn panic_when_asked(&self) {
+        if self.panics.load(Ordering::Relaxed) > 0 {
+            self.panics.fetch_sub(1, Ordering::Relaxed);
+            panic!("asked for by a test");
+        }
     }
 }
 
@@ -54,6 +67,10 @@ pub(super) struct Writer {
     pub(super) loaded: bool,
     /// The last transaction failed: nothing is done that nobody asked for.
     pub(super) failing: bool,
+    /// Heads of the transaction in progress, of which the feed hears after the commit.
+    pub(super) unheard: Vec<(Arc<str>, Head)>,
+    /// Heads of a transaction that a panic cut off: the file says whether they were committed.
+    pub(super) doubtful: Vec<(Arc<str>, Head)>,
     pub(super) checkpoints: Checkpoints,
     /// Held for life by the process that may append; freed last.
     pub(super) lock: Option<File>,
@@ -76,18 +93,13 @@ struct Failed {
 
 impl Writer {
     pub(super) fn run(mut self) {
-        let closing = Closing(self.queue.clone());
+        let _closing = Closing(self.queue.clone());
         loop {
-            let idle = self.going.is_empty() && (self.failing || !self.mem.has_garbage());
-            match self.queue.take(idle) {
-                Taken::Batch(jobs) => self.commit(jobs),
-                Taken::Replay(feed, reply) => {
-                    let answer = self.replay(feed);
-                    // Nobody listens when the caller gave up.
-                    let _ = reply.send(answer);
-                }
-                Taken::Closed if self.going.is_empty() || closing.0.is_abandoned() => break,
-                Taken::Closed => self.commit(Vec::new()),
+            // Whatever a panic leaves half done is thrown away and read again from the file.
+            match catch_unwind(AssertUnwindSafe(|| self.turn())) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) => self.recover(),
             }
         }
         let Self { conn, checkpoints, queue, lock, .. } = self;
@@ -96,10 +108,68 @@ impl Writer {
         drop(lock);
     }
 
+    /// Takes what is queued and does it; `false` at the end.
+    fn turn(&mut self) -> bool {
+        let idle = self.going.is_empty() && (self.failing || !self.mem.has_garbage());
+        match self.queue.take(idle) {
+            Taken::Batch(jobs) => self.commit(jobs),
+            Taken::Replay(feed, reply) => {
+                let answer = self.replay(feed);
+                // Nobody listens when the caller gave up.
+                let _ = reply.send(answer);
+            }
+            Taken::Closed if self.going.is_empty() || self.queue.is_abandoned() => return false,
+            Taken::Closed => self.commit(Vec::new()),
+        }
+        true
+    }
+
+    /// After a panic. Those who waited for what it cut off have been told that it failed, since their way back was
+    /// dropped; of what was committed all the same the feed hears now.
+    fn recover(&mut self) {
+        tracing::error!("the store's writer panicked; what it was doing failed, and it goes on");
+        self.loaded = false;
+        self.doubtful.append(&mut self.unheard);
+        match catch_unwind(AssertUnwindSafe(|| self.load())) {
+            Ok(Ok(())) => {}
+            // The next transaction tries again before it does anything else.
+            Ok(Err(fault)) => tracing::error!(error = %fault.to_store(), "the store can not be read again yet"),
+            Err(_) => tracing::error!("the store can not be read again yet"),
+        }
+    }
+
+    /// Makes the memory match the file, outside a transaction.
+    fn load(&mut self) -> Result<(), Fault> {
+        if !self.conn.is_autocommit() {
+            self.conn.execute_batch("ROLLBACK")?;
+        }
+        replay::load(&self.conn, &mut self.mem, None)?;
+        self.loaded = true;
+        self.shared.publish(self.mem.totals());
+        // Positions are given out in the transaction that counts them, and nothing was committed since.
+        let accepted = |bot: &Arc<str>| self.mem.slot(bot).map_or(0, |slot| self.mem.bot(slot).counts.proof.accepted);
+        let mut heads = std::mem::take(&mut self.doubtful);
+        heads.retain(|(bot, head)| u64::try_from(head.pos).is_ok_and(|pos| pos <= accepted(bot)));
+        self.tell(&heads);
+        Ok(())
+    }
+
+    /// Tells the feed of committed heads.
+    fn tell(&self, heads: &[(Arc<str>, Head)]) {
+        let Some(feed) = self.feed.as_ref().filter(|_| !heads.is_empty()) else { return };
+        if catch_unwind(AssertUnwindSafe(|| feed.committed(heads))).is_err() {
+            // It may have taken in some of them, and must not hear of any twice.
+            let alerts = heads.len();
+            tracing::error!(alerts, "what was accepted may not all be told before the next start");
+        }
+    }
+
     fn replay(&mut self, feed: Arc<dyn Feed>) -> Result<(), StoreError> {
         self.loaded = false;
         replay::load(&self.conn, &mut self.mem, Some(&*feed))?;
         self.loaded = true;
+        // It has just heard of them.
+        self.doubtful.clear();
         self.shared.publish(self.mem.totals());
         self.feed = Some(feed);
         Ok(())
@@ -153,16 +223,14 @@ impl Writer {
 
     /// All jobs in one transaction, or none. After a success the feed has heard of it.
     fn transaction(&mut self, jobs: &mut [Job]) -> Result<(), Failed> {
-        let mut fed = Vec::new();
         let mut garbage = Vec::new();
-        match self.try_transaction(jobs, &mut fed, &mut garbage) {
+        match self.try_transaction(jobs, &mut garbage) {
             Ok(()) => {
+                #[cfg(test)]
+                self.shared.panic_when_asked();
                 self.mem.committed();
-                if let Some(feed) = &self.feed
-                    && !fed.is_empty()
-                {
-                    feed.committed(&fed);
-                }
+                let heads = std::mem::take(&mut self.unheard);
+                self.tell(&heads);
                 self.shared.publish(self.mem.totals());
                 Ok(())
             }
@@ -171,6 +239,7 @@ impl Writer {
                     // When even this fails, the next BEGIN does too and says so.
                     let _ = self.conn.execute_batch("ROLLBACK");
                 }
+                self.unheard.clear();
                 self.mem.give_back(garbage);
                 self.mem.undo_all();
                 self.loaded &= !fault.is_conflict();
@@ -184,22 +253,17 @@ impl Writer {
         }
     }
 
-    fn try_transaction(
-        &mut self,
-        jobs: &mut [Job],
-        fed: &mut Vec<(Arc<str>, Head)>,
-        garbage: &mut Vec<(i64, u32)>,
-    ) -> Result<(), Fault> {
+    fn try_transaction(&mut self, jobs: &mut [Job], garbage: &mut Vec<(i64, u32)>) -> Result<(), Fault> {
         if !self.conn.is_autocommit() {
             self.conn.execute_batch("ROLLBACK")?;
         }
         let exclusive = self.lock.is_some();
         if !self.loaded {
-            replay::load(&self.conn, &mut self.mem, None)?;
-            self.loaded = true;
+            self.load()?;
         }
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let inserts = Inserts::new(&self.conn)?;
+        let fed = &mut self.unheard;
         let mut tx = Tx { conn: &self.conn, mem: &mut self.mem, inserts, fed, max: self.max, exclusive };
         for job in &mut *jobs {
             run(&mut tx, &mut job.work)?;
