@@ -1,7 +1,9 @@
 //! How fast webhooks are taken, beside a bare hyper server that only parses them, in one run.
 //!
-//! `cargo bench --bench acceptance [-- SECONDS]` prints, for each number of connections, webhooks per second and the
-//! latency of both and their ratio. Both servers and the client share the machine; the ratio is what counts.
+//! `cargo bench --bench acceptance [-- SECONDS] [ratio] [half] [steady]` prints, for each number of connections,
+//! webhooks per second and the latency of both and their ratio; then what both answer in at half of that load; then
+//! the longest pauses in a minute of constant load, over many times around the write-ahead log. Both servers and the
+//! client share the machine, and the bare server is part of the client's process; the ratio is what counts.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
@@ -27,21 +29,8 @@ default_policy: {notify: {bots: [ops]}}
 #[path = "support/mod.rs"]
 mod support;
 
-use support::Server;
-
-/// About 1 KB with one alert, as Alertmanager writes it; the number makes it another alert each time.
-fn body(number: u64, alerts: u64) -> String {
-    let alert = |n: u64| {
-        format!(
-            r#"{{"status":"firing","labels":{{"alertname":"DiskFull","cluster":"prod-1","instance":"10.0.0.1:{n:012}","job":"node","severity":"warning","team":"dba"}},"annotations":{{"description":"disk of 10.0.0.1 at 91% since ten minutes, and it is going to be full within two hours","summary":"Disk almost full"}},"startsAt":"2026-11-20T23:32:08.662928595Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"http://prom.example:9090/graph?g0.expr=up+%3D%3D+0&g0.tab=1","fingerprint":"{n:016x}"}}"#
-        )
-    };
-    let list: Vec<String> = (0..alerts).map(|at| alert(number * alerts + at)).collect();
-    format!(
-        r#"{{"receiver":"hook","status":"firing","alerts":[{}],"groupLabels":{{"alertname":"DiskFull","n":"{number:012}"}},"commonLabels":{{"alertname":"DiskFull","cluster":"prod-1","severity":"warning"}},"commonAnnotations":{{"summary":"Disk almost full"}},"externalURL":"http://vm:19093","version":"4","groupKey":"{{}}:{{n=\"{number:012}\"}}","truncatedAlerts":0}}"#,
-        list.join(",")
-    )
-}
+use support::backlog::body;
+use support::{Server, at_ms};
 
 async fn bare() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -65,12 +54,12 @@ async fn bare() -> SocketAddr {
 }
 
 /// Pairs of runs.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 struct Load {
     per_second: f64,
-    p50: Duration,
-    p99: Duration,
+    /// Sorted.
+    taken: Vec<Duration>,
     errors: u64,
 }
 
@@ -93,7 +82,8 @@ async fn load(address: SocketAddr, connections: usize, alerts: u64, time: Durati
                     tokio::time::sleep_until(next.into()).await;
                     next += gap;
                 }
-                let body = body(NUMBER.fetch_add(1, Ordering::Relaxed), alerts);
+                let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+                let body = body(number, number * alerts..(number + 1) * alerts);
                 let head = format!(
                     "POST /api/v1/webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
                     body.len()
@@ -115,59 +105,89 @@ async fn load(address: SocketAddr, connections: usize, alerts: u64, time: Durati
     }
     let seconds = start.elapsed().as_secs_f64();
     taken.sort_unstable();
-    let at = |part: f64| taken[((taken.len() - 1) as f64 * part) as usize];
-    Load {
-        per_second: taken.len() as f64 / seconds,
-        p50: at(0.5),
-        p99: at(0.99),
-        errors: errors.load(Ordering::Relaxed),
-    }
+    Load { per_second: taken.len() as f64 / seconds, taken, errors: errors.load(Ordering::Relaxed) }
 }
 
 #[tokio::main]
 async fn main() {
-    let seconds = std::env::args().filter_map(|arg| arg.parse::<u64>().ok()).next().unwrap_or(3);
-    let time = Duration::from_secs(seconds);
-    println!("connections  alerts  bare/s   alarmbell/s  ratio  p50 ms  p99 ms  errors");
+    let time = Duration::from_secs(support::number().unwrap_or(3));
     let bare = bare().await;
+    let mut full = 0.0;
+    if support::wants("ratio") {
+        full = ratios(bare, time).await;
+    }
+    if full == 0.0 && (support::wants("half") || support::wants("steady")) {
+        let server = Server::start(CONFIG).await;
+        full = load(server.address, 64, 1, time, None).await.per_second;
+        server.kill().await;
+    }
+    if support::wants("half") {
+        half(bare, full / 2.0, time).await;
+    }
+    if support::wants("steady") {
+        let server = Server::start(CONFIG).await;
+        let steady = load(server.address, 64, 1, time * 20, Some(full / 2.0)).await;
+        line(&format!("constant {:.0}/s for {} s", full / 2.0, time.as_secs() * 20), &steady);
+        server.kill().await;
+    }
+}
+
+/// Webhooks per second with 64 connections and one alert.
+async fn ratios(bare: SocketAddr, time: Duration) -> f64 {
+    println!("connections  alerts   bare/s  alarmbell/s  ratio  (of all pairs)      p50 ms  p99 ms  errors");
     let mut full = 0.0;
     for (connections, alerts) in [(64, 1), (64, 100), (2000, 1)] {
         // In turn, so that a machine that slows down slows both; the pair with the median ratio counts.
         let mut pairs = Vec::new();
         for _ in 0..ROUNDS {
             let base = load(bare, connections, alerts, time, None).await;
-            let mut server = Server::start(CONFIG).await;
+            let server = Server::start(CONFIG).await;
             let ours = load(server.address, connections, alerts, time, None).await;
-            server.child.kill().await.unwrap();
-            pairs.push((base, ours));
+            server.kill().await;
+            pairs.push((ours.per_second / base.per_second, base.per_second, ours));
         }
-        pairs.sort_by(|a, b| (a.1.per_second / a.0.per_second).total_cmp(&(b.1.per_second / b.0.per_second)));
-        let (base, ours) = &pairs[ROUNDS / 2];
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let all: Vec<String> = pairs.iter().map(|pair| format!("{:.2}", pair.0)).collect();
+        let (ratio, base, ours) = &pairs[ROUNDS / 2];
         if (connections, alerts) == (64, 1) {
             full = ours.per_second;
         }
-        row(connections, alerts, base, ours);
+        println!(
+            "{connections:>11}  {alerts:>6}  {base:>7.0}  {:>11.0}  {ratio:>5.2}  ({})  {:>6.2}  {:>6.2}  {:>6}",
+            ours.per_second,
+            all.join(", "),
+            at_ms(&ours.taken, 0.5),
+            at_ms(&ours.taken, 0.99),
+            ours.errors
+        );
     }
-    let mut server = Server::start(CONFIG).await;
-    let half = load(server.address, 64, 1, time, Some(full / 2.0)).await;
-    server.child.kill().await.unwrap();
-    println!(
-        "half of that load ({:.0}/s): p50 {:.2} ms, p99 {:.2} ms, errors {}",
-        half.per_second,
-        half.p50.as_secs_f64() * 1e3,
-        half.p99.as_secs_f64() * 1e3,
-        half.errors
-    );
+    full
 }
 
-fn row(connections: usize, alerts: u64, base: &Load, ours: &Load) {
+/// Both servers at the same rate, in turn: what the bare one takes longer for is the client and the machine.
+async fn half(bare: SocketAddr, rate: f64, time: Duration) {
+    let mut pairs = Vec::new();
+    for _ in 0..ROUNDS {
+        let base = load(bare, 64, 1, time, Some(rate)).await;
+        let server = Server::start(CONFIG).await;
+        let ours = load(server.address, 64, 1, time, Some(rate)).await;
+        server.kill().await;
+        pairs.push((base, ours));
+    }
+    pairs.sort_by(|a, b| at_ms(&a.1.taken, 0.99).total_cmp(&at_ms(&b.1.taken, 0.99)));
+    for (base, ours) in &pairs {
+        line(&format!("half of that load, {rate:.0}/s"), ours);
+        line("    the bare server at that rate", base);
+    }
+}
+
+fn line(what: &str, load: &Load) {
+    let Load { per_second, taken, errors } = load;
     println!(
-        "{connections:>11}  {alerts:>6}  {:>7.0}  {:>11.0}  {:>5.2}  {:>6.2}  {:>6.2}  {:>6}",
-        base.per_second,
-        ours.per_second,
-        ours.per_second / base.per_second,
-        ours.p50.as_secs_f64() * 1e3,
-        ours.p99.as_secs_f64() * 1e3,
-        ours.errors
+        "{what}: {per_second:.0}/s, p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, longest {:.2} ms, errors {errors}",
+        at_ms(taken, 0.5),
+        at_ms(taken, 0.99),
+        at_ms(taken, 0.999),
+        at_ms(taken, 1.0),
     );
 }

@@ -1,29 +1,61 @@
-//! The real program, for benchmarks.
+//! The real program and what a benchmark needs around it.
+
+#![allow(dead_code, reason = "each benchmark uses its own part")]
+
+pub(crate) mod backlog;
+pub(crate) mod robot;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 
-/// A running alarmbell on a folder of its own; killed when dropped.
+/// A running alarmbell; killed when dropped.
 pub(crate) struct Server {
     /// The process.
     pub(crate) child: tokio::process::Child,
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    _folder: tempfile::TempDir,
+    /// From its start until it said that it listens.
+    pub(crate) cold: Duration,
+    folder: Option<tempfile::TempDir>,
+}
+
+/// Resident memory, MB of 1024 × 1024 bytes.
+pub(crate) struct Memory {
+    /// As `ps` shows it.
+    pub(crate) resident: f64,
+    /// Without pages of files, which are the program itself.
+    pub(crate) own: f64,
+    /// The most that it ever was.
+    pub(crate) peak: f64,
+}
+
+/// The program to measure: this build's, or the one that `ALARMBELL` names, to compare two builds.
+fn program() -> String {
+    std::env::var("ALARMBELL").unwrap_or_else(|_| env!("CARGO_BIN_EXE_alarmbell").to_owned())
 }
 
 impl Server {
-    /// Starts it with this config and waits until it listens.
+    /// Starts it with this config on an empty folder of its own and waits until it listens.
     pub(crate) async fn start(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("alarmbell.yml");
+        let server = Self::start_on(folder.path(), config).await;
+        Self { folder: Some(folder), ..server }
+    }
+
+    /// Starts it on a folder that may hold a store already (`data` in it).
+    pub(crate) async fn start_on(folder: &Path, config: &str) -> Self {
+        let file = folder.join("alarmbell.yml");
         std::fs::write(&file, config).unwrap();
-        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_alarmbell"))
+        let begin = Instant::now();
+        let mut child = tokio::process::Command::new(program())
             .arg("serve")
             .arg(format!("--config.file={}", file.display()))
-            .arg(format!("--storage.path={}", folder.path().join("data").display()))
+            .arg(format!("--storage.path={}", folder.join("data").display()))
             .args(["--web.listen-address=127.0.0.1:0", "--log.level=info"])
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -36,7 +68,65 @@ impl Server {
                 break line[at + 8..].split_whitespace().next().unwrap().trim_matches('"').parse().unwrap();
             }
         };
+        let cold = begin.elapsed();
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, address, _folder: folder }
+        Self { child, address, cold, folder: None }
     }
+
+    /// Ends it as a crash would.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// What it holds in memory now.
+    pub(crate) fn memory(&self) -> Memory {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let mb = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+        };
+        Memory { resident: mb("VmRSS:"), own: mb("RssAnon:"), peak: mb("VmHWM:") }
+    }
+
+    /// Processor time that it has used, all threads that still live.
+    pub(crate) fn cpu(&self) -> Duration {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let ns = |thread: std::fs::DirEntry| {
+            let text = std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+            text.split_whitespace().next().map_or(0, |ns| ns.parse().unwrap())
+        };
+        Duration::from_nanos(threads.map(|thread| ns(thread.unwrap())).sum())
+    }
+
+    /// The sum of a metric over all its labels.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let values =
+            text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        values.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    }
+}
+
+/// The value at a share of sorted values, in milliseconds.
+pub(crate) fn at_ms(sorted: &[Duration], share: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3
+}
+
+/// Numbers among the program's arguments; `cargo bench` adds flags of its own.
+pub(crate) fn number() -> Option<u64> {
+    std::env::args().filter_map(|arg| arg.parse().ok()).next()
+}
+
+/// Whether a part of a benchmark was asked for, by its name or by naming none.
+pub(crate) fn wants(part: &str) -> bool {
+    let mut named =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with('-') && arg.parse::<u64>().is_err()).peekable();
+    named.peek().is_none() || named.any(|arg| arg == part)
 }
