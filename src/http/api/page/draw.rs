@@ -9,12 +9,14 @@ use super::list::{Group, Level, List, Section, Shared, told};
 use crate::http::api::view::moment;
 use crate::model::{How, Lang, Status, ToldAlert};
 use crate::render::words::{self, pick};
-use crate::store::MessageRow;
+use crate::store::MessageSlice;
 
 /// With more alerts than this, headings of several rows start folded: so their names and numbers fit a few screens.
 const OPEN: usize = 100;
 /// Rows that a browser lays out together, when they come into sight.
 const CHUNK: usize = 50;
+/// How far the way back leads.
+const ROWS_BEFORE: usize = super::ROWS as usize;
 
 struct Page<'a> {
     lang: Lang,
@@ -26,13 +28,15 @@ struct Page<'a> {
     /// Whether headings start open.
     opened: bool,
     list: List<'a>,
+    turns: Turns,
 }
 
-/// Draws it: the state of the alerts as the message told it.
-pub(super) fn draw(row: &MessageRow, lang: Lang, tz: &TimeZone) -> Html {
+/// Draws it: the state of the alerts as the message told it, from the `from`th (1 and up) on.
+pub(super) fn draw(slice: &MessageSlice, from: u64, lang: Lang, tz: &TimeZone) -> Html {
+    let MessageSlice { row, named, counted } = slice;
     let list = List::new(&row.alerts);
-    let named = row.alerts.iter().filter(|alert| alert.how == How::Named).count();
-    let counted = row.alerts.len() - named;
+    let (named, counted) = (shown(*named), shown(*counted));
+    let turns = Turns { from: shown(from), here: row.alerts.len(), all: named.saturating_add(counted) };
     let marked = match (named, counted) {
         (_, 0) | (0, _) => None,
         (named, counted) if named < counted => Some(How::Named),
@@ -41,22 +45,37 @@ pub(super) fn draw(row: &MessageRow, lang: Lang, tz: &TimeZone) -> Html {
     let sent = moment(row.at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     let headings = numbered(&list.sections).map(|(.., level)| level.groups.len()).sum::<usize>();
     let opened = row.alerts.len() <= OPEN || headings == 1;
-    let page = Page { lang, tz, sent, marked, opened, list };
+    let page = Page { lang, tz, sent, marked, opened, list, turns };
     let title = page.title();
     let mut html = open(lang, &title);
     html.raw("<header><h1>").text(&title).raw("</h1>\n<p>").text(&row.bot).raw(" · ").text(&page.sent_text());
     html.raw("</p>\n");
     page.note(&mut html, &row.verdict, (named, counted));
+    page.turns(&mut html);
     page.links(&mut html);
     html.raw("</header>\n<main>\n");
-    if row.alerts.is_empty() {
+    if page.turns.all == 0 {
         html.raw("<pre>").text(&row.text).raw("</pre>\n");
     }
     for (at, section) in page.list.sections.iter().enumerate() {
         page.section(&mut html, at, section);
     }
+    page.turns(&mut html);
     html.raw("</main>\n");
     html
+}
+
+/// A number to be shown.
+fn shown(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Which of a message's alerts a page holds.
+struct Turns {
+    /// The first, from 1.
+    from: usize,
+    here: usize,
+    all: usize,
 }
 
 /// A class for the levels that everybody knows.
@@ -87,6 +106,10 @@ impl Page<'_> {
                 Lang::En => format!("{count} {word}"),
             }
         };
+        if self.turns.here < self.turns.all {
+            // The states of the others are on other pages.
+            return format!("{}{}", number_text(self.turns.all), pick(self.lang, " 条告警", " alerts"));
+        }
         let parts: Vec<String> = self.list.sections.iter().map(part).collect();
         match parts.is_empty() {
             true => pick(self.lang, "通知", "Notice").to_owned(),
@@ -129,6 +152,34 @@ impl Page<'_> {
         if !self.list.shared.is_empty() {
             labels(html, &self.list.shared);
         }
+    }
+
+    /// Ways to the pages before and behind, when the message told more than this one holds.
+    fn turns(&self, html: &mut Html) {
+        let Turns { from, here, all } = self.turns;
+        if here >= all {
+            return;
+        }
+        let behind = from.saturating_add(here);
+        let all_text = number_text(all);
+        let (first, last) = (number_text(from), number_text(behind - 1));
+        html.raw("<p class=t>").text(&match (here, self.lang) {
+            (0, Lang::Zh) => format!("共 {all_text} 条。"),
+            (0, Lang::En) => format!("{all_text} in all."),
+            (_, Lang::Zh) => format!("第 {first}–{last} 条，共 {all_text} 条。"),
+            (_, Lang::En) => format!("{first} to {last} of {all_text}."),
+        });
+        html.raw("</p>\n<nav>");
+        if from > 1 {
+            let before = from.min(all.saturating_add(1)).saturating_sub(ROWS_BEFORE).max(1);
+            html.raw("<a href=\"?from=").text(&before.to_string()).raw("\">");
+            html.raw(pick(self.lang, "← 上一页", "← before")).raw("</a>");
+        }
+        if here > 0 && behind <= all {
+            html.raw("<a href=\"?from=").text(&behind.to_string()).raw("\">");
+            html.raw(pick(self.lang, "下一页 →", "more →")).raw("</a>");
+        }
+        html.raw("</nav>\n");
     }
 
     /// Ways down, when there is a way to go.

@@ -13,26 +13,36 @@ use http::StatusCode;
 use self::frame::{answer, open};
 use self::html::number_text;
 use super::Shared;
+use super::query::Query;
+use crate::http::HttpError;
 use crate::model::{Lang, MessageId};
 use crate::render::words::pick;
 use crate::store::StoreError;
 
-/// The page of one message: every alert that it told.
-pub(super) async fn message(State(rooms): State<Shared>, id: Result<Path<String>, PathRejection>) -> Response {
+/// Alerts on one page: what a phone scrolls through without trouble.
+const ROWS: u32 = 10_000;
+
+/// The page of one message: every alert that it told, from `?from=` (1 and up) on as many as fit a page.
+pub(super) async fn message(
+    State(rooms): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    query: Result<Query, HttpError>,
+) -> Response {
+    let from = query.ok().and_then(|query| query.text("from")?.parse::<u64>().ok()).unwrap_or(1).max(1);
     let control = &rooms.api.control;
     let Some(id) = id.ok().and_then(|Path(id)| MessageId::parse(&id)) else { return missing(control.page("").0) };
     // Before the message is read: that is what takes the memory.
     let Ok(_turn) = rooms.drawing.acquire().await else { return failed(control.page("").0) };
-    let row = match rooms.api.store.message(&id).await {
-        Ok(row) => row,
+    let slice = match rooms.api.store.message_slice(&id, from - 1, ROWS).await {
+        Ok(slice) => slice,
         Err(StoreError::NotFound) => return missing(control.page("").0),
         Err(error) => {
             tracing::warn!(%error, "a message's page can not be shown");
             return failed(control.page("").0);
         }
     };
-    let (lang, tz) = control.page(&row.bot);
-    let drawn = tokio::task::spawn_blocking(move || draw::draw(&row, lang, &tz)).await;
+    let (lang, tz) = control.page(&slice.row.bot);
+    let drawn = tokio::task::spawn_blocking(move || draw::draw(&slice, from, lang, &tz)).await;
     drawn.map_or_else(|_| failed(lang), |html| answer(StatusCode::OK, html))
 }
 

@@ -216,6 +216,15 @@ impl Rig {
 
     /// A message that was sent, with that end.
     async fn sent(&self, n: u8, bot: &str, alerts: Vec<ToldAlert>, verdict: &'static str) -> MessageId {
+        self.sent_as(n, bot, alerts, 0, verdict).await
+    }
+
+    /// A message whose further alerts were kept in parts.
+    async fn sent_in_parts(&self, n: u8, bot: &str, alerts: Vec<ToldAlert>, parts: u32) -> MessageId {
+        self.sent_as(n, bot, alerts, parts, "delivered").await
+    }
+
+    async fn sent_as(&self, n: u8, bot: &str, alerts: Vec<ToldAlert>, parts: u32, verdict: &'static str) -> MessageId {
         let id = MessageId::from_bytes([n; 16]);
         let begin = Begin {
             bot: bot.into(),
@@ -227,7 +236,7 @@ impl Rig {
             text: format!("**message** {n}"),
             covers: Vec::new(),
             alerts,
-            parts: 0,
+            parts,
             started_ms: NOW + i64::from(n) * 1_000,
             last_known: i64::MAX,
         };

@@ -36,7 +36,7 @@ fn only_known_tags(page: &str) {
         r#"^(/?(html|title|style|header|h1|h2|h3|p|main|div|nav|a|b|i|small|em|ol|ul|li|details|summary|pre|code|span)"#,
         r#"|!doctype html|meta( [a-z]+="[a-zA-Z0-9=,. -]+")+|link rel="icon" href="data:,"|html lang="[a-zA-Z-]+""#,
         r#"|(p|div|ol|details|h3|span) class="?[a-z ]+"?( id="s\d+-\d+")?( open)?|a class="[a-z]+" href="\#s\d+-\d+""#,
-        r#"|a href="[a-z0-9/-]+")$"#,
+        r#"|a href="[a-z0-9/-]+"|a href="\?from=[0-9]+")$"#,
     ));
     let known = known.unwrap();
     for part in page.split('<').skip(1) {
@@ -228,6 +228,58 @@ async fn ten_thousand_alerts_stay_small() {
     assert!(page.body.contains("The message named 9 and counted 9,991."));
     assert!(page.body.contains("<details") && !page.body.contains("\" open>"));
     only_known_tags(&page.body);
+}
+
+/// Instances on a page, and what it says of the others.
+fn turns(page: &str) -> (usize, String, Vec<&str>) {
+    let hosts = page.matches("</i>host-").count();
+    let (_, rest) = page.split_once("<p class=t>").unwrap();
+    let links = page.split("<a href=\"").skip(1).map(|part| part.split_once('"').unwrap().0).collect();
+    (hosts, rest.split_once('<').unwrap().0.to_owned(), links)
+}
+
+#[tokio::test]
+async fn more_than_a_page_is_told_in_several() {
+    let rig = Rig::start().await;
+    let id = MessageId::from_bytes([1; 16]);
+    let alerts = |range: std::ops::Range<u32>| -> Vec<ToldAlert> {
+        let told = |n| {
+            let mut told = alert("Down", State::Firing, "critical", &[("instance", &format!("host-{n:05}"))]);
+            told.how = if n < 40 { How::Named } else { How::Counted };
+            told
+        };
+        range.map(told).collect()
+    };
+    for part in 0..25 {
+        rig.store.keep_alerts(&id, part, alerts(part * 1_000 + 7..(part + 1) * 1_000 + 7)).await.unwrap();
+    }
+    rig.sent_in_parts(1, "dba", alerts(0..7), 25).await;
+    let all = ["?from=1", "?from=10001", "?from=20001"];
+    let table = [
+        ("", 10_000, "1 to 10,000 of 25,007.", vec![all[1]]),
+        ("?from=x", 10_000, "1 to 10,000 of 25,007.", vec![all[1]]),
+        ("?from=0&other=1", 10_000, "1 to 10,000 of 25,007.", vec![all[1]]),
+        ("?from=10001", 10_000, "10,001 to 20,000 of 25,007.", vec![all[0], all[2]]),
+        ("?from=20001", 5_007, "20,001 to 25,007 of 25,007.", vec![all[1]]),
+        ("?from=25008", 0, "25,007 in all.", vec!["?from=15008"]),
+        ("?from=18446744073709551615", 0, "25,007 in all.", vec!["?from=15008"]),
+    ];
+    for (query, rows, text, links) in table {
+        let page = rig.get(&format!("/m/{id}{query}")).await;
+        assert_eq!(page.status, StatusCode::OK);
+        only_known_tags(&page.body);
+        assert!(page.body.contains("<h1>25,007 alerts</h1>"), "{query}");
+        assert!(page.body.contains("The message named 40 and counted 24,967."), "{query}");
+        let (hosts, said, to) = turns(&page.body);
+        let twice: Vec<&str> = links.iter().chain(&links).copied().collect();
+        assert_eq!((hosts, said.as_str(), to), (rows, text, twice), "{query}");
+    }
+    assert!(rig.get(&format!("/m/{id}")).await.body.matches("<em>named</em>").count() == 40);
+    let listed = rig.get("/api/v1/messages").await.data();
+    let how =
+        |how: &str| listed["messages"][0]["alerts"].as_array().unwrap().iter().filter(|a| a["how"] == how).count();
+    assert_eq!((how("named"), how("counted")), (40, 24_967));
+    assert_eq!(listed["messages"][0].get("alerts_left_out"), None);
 }
 
 #[tokio::test]
