@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use alarmbell::model::How;
-use alarmbell::store::{Counters, Effect, Retention, Store};
+use alarmbell::model::{How, StormState};
+use alarmbell::store::{Begin, Counters, Effect, HandOver, Retention, Store};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::harness::{Harness, NOW, begin, begun, dead_letter, outcome, told_state, webhook};
+use crate::harness::{Harness, NOW, begin, begun, dead_letter, message_id, outcome, told_alert, told_state, webhook};
 
 const BOTS: [&str; 3] = ["a", "b", "c"];
 
@@ -22,6 +22,12 @@ enum Op {
     Kill(usize, usize),
     Supersede(usize, usize),
     Rehome(usize, Vec<usize>),
+    /// From, to, and how many of the oldest are superseded, leave, and are copied.
+    HandOver(usize, usize, [usize; 3]),
+    /// A message begins that tells so many alerts itself and so many in each of its parts; the last of them are stale.
+    Digest(usize, u64, Vec<u64>, u32),
+    /// Parts of a message that is never begun.
+    Unbegun(u32),
     ReplayLetter(Option<usize>),
     DeleteLetter,
     Clean,
@@ -39,6 +45,11 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => (bot.clone(), 1_usize..3).prop_map(|(bot, count)| Op::Kill(bot, count)),
         2 => (bot.clone(), 1_usize..4).prop_map(|(bot, count)| Op::Supersede(bot, count)),
         1 => (bot.clone(), proptest::collection::vec(bot.clone(), 0..3)).prop_map(|(from, to)| Op::Rehome(from, to)),
+        2 => (bot.clone(), bot.clone(), [0_usize..4, 0_usize..4, 0_usize..4])
+            .prop_map(|(from, to, counts)| Op::HandOver(from, to, counts)),
+        2 => (bot.clone(), 0_u64..3, proptest::collection::vec(0_u64..4, 0..4), 0_u32..3)
+            .prop_map(|(bot, own, parts, stale)| Op::Digest(bot, own, parts, stale)),
+        1 => (1_u32..4).prop_map(Op::Unbegun),
         1 => proptest::option::of(bot).prop_map(Op::ReplayLetter),
         1 => Just(Op::DeleteLetter),
         1 => Just(Op::Clean),
@@ -52,6 +63,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 struct Expected {
     waiting: Vec<i64>,
     counters: Counters,
+    storm: Option<StormState>,
 }
 
 #[derive(Default)]
@@ -59,6 +71,8 @@ struct Model {
     bots: BTreeMap<&'static str, Expected>,
     /// Bots of the dead letters, oldest first.
     letters: Vec<&'static str>,
+    /// Digests in flight: their bot and the number of their alerts.
+    digests: BTreeMap<u8, (&'static str, u64)>,
     messages: u8,
 }
 
@@ -106,6 +120,9 @@ async fn apply(store: &dyn Store, model: &mut Model, op: &Op) {
             let told = told.iter().map(|pos| (*pos, told_state(pos.cast_unsigned() % 5), how)).collect();
             let mut end = outcome(bot, &robot, n, attempt, Effect::Told(told));
             end.superseded = superseded;
+            end.storm = named.then(|| StormState { digests: n.into(), ..StormState::default() });
+            let expected = model.bots.entry(bot).or_default();
+            expected.storm = end.storm.or(expected.storm);
             store.finish(end).await.unwrap();
         }
         Op::Kill(bot, count) => {
@@ -121,6 +138,23 @@ async fn apply(store: &dyn Store, model: &mut Model, op: &Op) {
             model.counters(BOTS[*bot]).superseded += positions.len() as u64;
             positions.extend([0, 1 << 50]);
             store.superseded(BOTS[*bot].into(), positions).await.unwrap();
+        }
+        Op::HandOver(from, to, counts) => hand_over(store, model, (BOTS[*from], BOTS[*to]), counts).await,
+        Op::Digest(bot, own, parts, stale) => {
+            let mut fingerprints = 0..;
+            let mut take = |count: u64| fingerprints.by_ref().take(count as usize).map(told_alert).collect::<Vec<_>>();
+            let start = Begin { alerts: take((*own).max(1)), ..begin(BOTS[*bot], &robot, n) };
+            let kept = (0..).zip(parts.iter().map(|count| take(*count)).collect::<Vec<_>>());
+            for (part, alerts) in kept.chain((parts.len() as u32..).zip(vec![vec![told_alert(99)]; *stale as usize])) {
+                store.keep_alerts(&message_id(n), part, alerts).await.unwrap();
+            }
+            begun(store, Begin { parts: parts.len() as u32, ..start }).await;
+            model.digests.insert(n, (BOTS[*bot], (*own).max(1) + parts.iter().sum::<u64>()));
+        }
+        Op::Unbegun(parts) => {
+            for part in 0..*parts {
+                store.keep_alerts(&message_id(n), part, vec![told_alert(1)]).await.unwrap();
+            }
         }
         Op::Rehome(from, to) => rehome(store, model, BOTS[*from], to).await,
         Op::ReplayLetter(to) => {
@@ -144,6 +178,26 @@ async fn apply(store: &dyn Store, model: &mut Model, op: &Op) {
     }
 }
 
+async fn hand_over(
+    store: &dyn Store,
+    model: &mut Model,
+    (from, to): (&'static str, &'static str),
+    counts: &[usize; 3],
+) {
+    let same = from == to;
+    let mut take = |count: usize| if same { vec![1] } else { model.take(from, count) };
+    let (superseded, moved) = (take(counts[0]), take(counts[1]));
+    let copied: Vec<i64> = model.bots.entry(from).or_default().waiting.iter().take(counts[2]).copied().collect();
+    let gone = (superseded.len() + moved.len()) as u64;
+    let expected = if same { 0 } else { (moved.len() + copied.len()) as u64 };
+    let asked = HandOver { from: from.into(), to: to.into(), moved, copied, superseded };
+    assert_eq!(store.hand_over(asked).await.unwrap(), expected);
+    if !same {
+        model.counters(from).superseded += gone;
+        model.accept(to, expected);
+    }
+}
+
 async fn rehome(store: &dyn Store, model: &mut Model, from: &'static str, to: &[usize]) {
     let mut targets: Vec<&'static str> = to.iter().map(|to| BOTS[*to]).filter(|to| *to != from).collect();
     targets.sort_unstable();
@@ -153,6 +207,8 @@ async fn rehome(store: &dyn Store, model: &mut Model, from: &'static str, to: &[
         assert_eq!(moved, 0);
         return;
     }
+    // Its messages are in flight no more, and so may be cleaned away.
+    model.digests.retain(|_, (bot, _)| *bot != from);
     let heads = model.take(from, usize::MAX).len() as u64;
     assert_eq!(moved, heads);
     if targets.is_empty() {
@@ -191,13 +247,20 @@ async fn run(h: &Harness, ops: &[Op]) {
                 store.close().await;
             }
             drop(store);
-            (store, seen, _) = h.start().await;
+            let images;
+            (store, seen, images) = h.start().await;
             for (bot, expected) in &model.bots {
                 assert_eq!(seen.positions(bot), expected.waiting, "{bot} replayed in {ops:?}");
+                assert_eq!(images.get(*bot).and_then(|image| image.storm), expected.storm, "{bot} in {ops:?}");
             }
         }
         apply(&*store, &mut model, op).await;
         compare(h, &model, op);
+        for (n, (_, count)) in &model.digests {
+            let told = store.message(&message_id(*n)).await.unwrap().alerts;
+            let told: Vec<u64> = told.iter().map(|alert| alert.fingerprint.0).collect();
+            assert_eq!(told, (0..*count).collect::<Vec<_>>(), "message {n} in {ops:?}");
+        }
         for (bot, expected) in &model.bots {
             let last = seen.positions(bot).last().copied();
             assert!(expected.waiting.last() <= last.as_ref(), "{bot} in {ops:?}");
