@@ -16,8 +16,8 @@ const TABLE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "http",
-        &["ingest", "store", "render", "model", "telemetry", "clock"],
-        "errors are redacted, answers show model types, replays are stamped",
+        &["ingest", "store", "render", "model", "telemetry", "clock", "html"],
+        "errors are redacted, answers show model types, replays are stamped, pages are escaped",
     ),
     ("ingest", &["routing", "store", "model", "clock"], ""),
     (
@@ -26,7 +26,7 @@ const TABLE: &[(&str, &[&str], &str)] = &[
         "client errors are redacted; mentions and templates of policies are the router's to say",
     ),
     ("store", &["model"], ""),
-    ("sandbox", &["model", "clock"], "independent of channel, which it checks"),
+    ("sandbox", &["model", "clock", "html"], "independent of channel, which it checks; its pages are escaped"),
     ("routing", &["model", "clock"], ""),
     ("waiting", &["model", "clock"], ""),
     ("pacing", &["model", "clock"], ""),
@@ -34,15 +34,17 @@ const TABLE: &[(&str, &[&str], &str)] = &[
     ("channel", &["model", "clock"], ""),
     ("telemetry", &[], ""),
     ("clock", &["model"], "its wall clock counts in the model's milliseconds"),
+    ("html", &[], "no room: the escaping that the pages of http and sandbox share"),
     ("model", &[], ""),
 ];
 
-const ALL: [&str; 15] = [
+const ALL: [&str; 16] = [
     "app",
     "channel",
     "clock",
     "config",
     "dispatch",
+    "html",
     "http",
     "ingest",
     "model",

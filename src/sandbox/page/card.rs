@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::html::{Html, link};
+use super::html::link;
 use super::markdown::{Flavour, People, draw, image, plain};
+use crate::html::Html;
 
 /// Components are drawn to this depth; the emulator accepts five levels.
 const DEPTH: u8 = 8;

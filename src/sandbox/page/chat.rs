@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::super::record::{Record, Stats};
 use super::super::rules::Rules;
 use super::card;
-use super::html::{Html, link};
+use super::html::link;
 use super::markdown::{Flavour, People, draw, image, plain};
+use crate::html::Html;
 use crate::model::BotKind;
 
 /// What the page needs of one robot.
@@ -71,7 +72,7 @@ impl Chat {
         html.number(self.stats.accepted).raw(if self.stats.accepted == 1 { " message" } else { " messages" });
         for window in &self.stats.windows {
             html.raw(" · <span title=\"The fullest window so far, refused calls too\">peak ");
-            html.number(window.max as u128).raw("/").number(window.messages).raw(" in ");
+            html.number(window.max).raw("/").number(window.messages).raw(" in ");
             html.text(&period(window.per_ms)).raw("</span>");
         }
         if self.faults > 0 {
@@ -111,7 +112,7 @@ impl Chat {
         }
         html.raw("<details class=\"meta\"><summary>").text(&record.msgtype);
         if record.limit > 0 {
-            html.raw(" · ").number(record.bytes as u128).raw(" / ").number(record.limit as u128).raw(" bytes");
+            html.raw(" · ").number(record.bytes).raw(" / ").number(record.limit).raw(" bytes");
         }
         if !record.fault.is_empty() {
             html.raw(" · <span class=\"fault\">").text(record.fault).raw("</span>");
@@ -160,7 +161,7 @@ impl Chat {
                 html.raw("<div class=\"what\">").text(&record.title).raw("</div>");
             }
             html.raw("<details class=\"meta\"><summary>").text(&record.msgtype).raw(" · ");
-            html.number(record.bytes as u128).raw(" bytes</summary>");
+            html.number(record.bytes).raw(" bytes</summary>");
             raw(html, record);
             html.raw("</details></li>");
         }

@@ -1,49 +1,9 @@
-//! The one place where text becomes HTML.
+//! What the chats' pages add to text: code in sentences, and links that may or may not be opened.
 
+use crate::html::Html;
 use crate::model::BotKind;
 
-/// HTML under construction. Markup can only come from the program's own constants; all else is escaped.
-#[derive(Debug, Default)]
-pub(super) struct Html(String);
-
 impl Html {
-    /// Markup of the program itself.
-    pub(super) fn raw(&mut self, markup: &'static str) -> &mut Self {
-        self.0.push_str(markup);
-        self
-    }
-
-    /// Any text, for content and for double-quoted attribute values. Controls are dropped: HTML has no form for them.
-    pub(super) fn text(&mut self, text: &str) -> &mut Self {
-        for c in text.chars() {
-            match c {
-                '&' => self.0.push_str("&amp;"),
-                '<' => self.0.push_str("&lt;"),
-                '>' => self.0.push_str("&gt;"),
-                '"' => self.0.push_str("&quot;"),
-                '\'' => self.0.push_str("&#39;"),
-                '\n' | '\t' => self.0.push(c),
-                // Directional overrides could make a link read as another one.
-                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
-                c if c.is_control() => {}
-                c => self.0.push(c),
-            }
-        }
-        self
-    }
-
-    /// A number.
-    pub(super) fn number(&mut self, number: impl Into<u128>) -> &mut Self {
-        let digits = number.into().to_string();
-        for (at, digit) in digits.chars().enumerate() {
-            if at > 0 && (digits.len() - at) % 3 == 0 {
-                self.0.push('\u{202f}');
-            }
-            self.0.push(digit);
-        }
-        self
-    }
-
     /// A sentence in which words between backticks are code.
     pub(super) fn sentence(&mut self, sentence: &str) -> &mut Self {
         for (at, part) in sentence.split('`').enumerate() {
@@ -58,10 +18,6 @@ impl Html {
     /// A vendor's word, for classes and addresses.
     pub(super) fn vendor(&mut self, kind: BotKind) -> &mut Self {
         self.raw(kind.as_str())
-    }
-
-    pub(super) fn into_string(self) -> String {
-        self.0
     }
 }
 

@@ -10,8 +10,9 @@ use regex::Regex;
 
 use super::super::rules::Member;
 use super::super::vendor::Mentioned;
-use super::html::{Html, open_link, safe_link};
+use super::html::{open_link, safe_link};
 use super::tags::{Colour, GUARD, Piece, Pieces, split};
+use crate::html::Html;
 
 /// Which subset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -25,9 +25,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::Rules;
 use super::Sandbox;
 use super::robot::Robot;
+use crate::html::Html;
 use crate::model::BotKind;
 use chat::Chat;
-use html::Html;
 
 const CSS: &str = include_str!("../assets/sandbox.css");
 const JS: &str = include_str!("../assets/sandbox.js");

@@ -3,8 +3,8 @@
 use super::super::rules::Member;
 use super::super::tests::{Rig, text, unlimited};
 use super::super::vendor::Mentioned;
-use super::html::Html;
 use super::markdown::{Flavour, People, draw};
+use crate::html::Html;
 use crate::model::BotKind::{self, DingTalk, Feishu, WeCom};
 
 fn drawn(flavour: Flavour, text: &str) -> String {

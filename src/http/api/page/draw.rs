@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::frame::open;
-use super::html::{Html, number_text};
 use super::list::{Group, Level, List, Section, Shared, told};
+use crate::html::{Html, number_text};
 use crate::http::api::view::moment;
 use crate::model::{How, Lang, Status, ToldAlert};
 use crate::render::words::{self, pick};

@@ -9,7 +9,7 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRE
 use http::{HeaderName, StatusCode};
 use sha2::{Digest as _, Sha256};
 
-use super::html::Html;
+use crate::html::Html;
 use crate::model::Lang;
 use crate::render::words::pick;
 

@@ -2,7 +2,6 @@
 
 mod draw;
 mod frame;
-mod html;
 mod list;
 
 use axum::extract::rejection::PathRejection;
@@ -11,9 +10,9 @@ use axum::response::Response;
 use http::StatusCode;
 
 use self::frame::{answer, open};
-use self::html::number_text;
 use super::Shared;
 use super::query::Query;
+use crate::html::number_text;
 use crate::http::HttpError;
 use crate::model::{Lang, MessageId};
 use crate::render::words::pick;
@@ -88,7 +87,7 @@ pub(super) async fn index(State(rooms): State<Shared>) -> Response {
                 true => html.raw(pick(lang, "正常", "up")),
                 false => html.raw("<span class=\"bad\">").raw(pick(lang, "异常", "down")).raw("</span>"),
             };
-            let waiting = number_text(usize::try_from(bot.waiting_alerts).unwrap_or(usize::MAX));
+            let waiting = number_text(bot.waiting_alerts);
             html.raw(" · ").raw(pick(lang, "等待 ", "waiting ")).text(&waiting).raw("\n");
         }
         html.raw("</ul>\n");

@@ -1,19 +1,20 @@
-//! The one place where text becomes HTML.
+//! The one place where text becomes HTML, for every page: it stands below the rooms, since the sandbox must not know
+//! of `http`, and two copies would differ one day in what they escape.
 
 /// HTML under construction. Markup can only come from the program's own constants; all else is escaped.
 #[derive(Debug, Default)]
-pub(super) struct Html(String);
+pub(crate) struct Html(String);
 
 impl Html {
     /// Markup of the program itself.
-    pub(super) fn raw(&mut self, markup: &'static str) -> &mut Self {
+    pub(crate) fn raw(&mut self, markup: &'static str) -> &mut Self {
         self.0.push_str(markup);
         self
     }
 
     /// Any text, for content and for double-quoted attribute values. Dropped are controls, which HTML has no form for,
     /// and directional overrides, which make a text read as another one.
-    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
         for c in text.chars() {
             match c {
                 '&' => self.0.push_str("&amp;"),
@@ -31,18 +32,18 @@ impl Html {
     }
 
     /// A number with commas: `9,960`.
-    pub(super) fn number(&mut self, number: usize) -> &mut Self {
+    pub(crate) fn number(&mut self, number: impl TryInto<u128>) -> &mut Self {
         self.text(&number_text(number))
     }
 
-    pub(super) fn into_string(self) -> String {
+    pub(crate) fn into_string(self) -> String {
         self.0
     }
 }
 
 /// `9,960`
-pub(super) fn number_text(number: usize) -> String {
-    let digits = number.to_string();
+pub(crate) fn number_text(number: impl TryInto<u128>) -> String {
+    let digits = number.try_into().unwrap_or(u128::MAX).to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
@@ -60,7 +61,10 @@ mod tests {
     #[test]
     fn escapes_and_drops() {
         let mut html = Html::default();
-        html.raw("<p>").text("<b a=\"1\" c='2'>&amp;\u{0}\u{1b}[31m\u{202e}x\n\u{2067}").number(1_234_567).number(12);
+        html.raw("<p>")
+            .text("<b a=\"1\" c='2'>&amp;\u{0}\u{1b}[31m\u{202e}x\n\u{2067}")
+            .number(1_234_567_u64)
+            .number(12_usize);
         assert_eq!(html.into_string(), "<p>&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;amp;[31mx\n1,234,56712");
     }
 }
