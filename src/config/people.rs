@@ -62,10 +62,11 @@ fn contact(node: &Node, report: &mut Report) -> Option<RawContact> {
 
 const ID_FORM: &str = "letters, digits, `.`, `_`, `-` and `@`; everybody is mentioned with `all: true`";
 
-/// No id may call everybody or end a tag: ids go into messages as they are.
+/// No id may call everybody or end a tag: ids go into messages as they are. One with `..` in it was copied from a page that
+/// leaves out the rest.
 fn is_id(text: &str) -> bool {
     let everybody = matches!(text.to_ascii_lowercase().trim_start_matches('@'), "all" | "everyone");
-    !everybody && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-@".contains(&b))
+    !everybody && !text.contains("..") && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-@".contains(&b))
 }
 
 fn is_mobile(text: &str) -> bool {
