@@ -1,5 +1,6 @@
 //! What the index knows of one alert, and the rules that compare its states.
 
+use super::group::Urgency;
 use super::slab::{Id, Keyed};
 use super::state::{Chain, Flight, Held, State};
 use super::{Item, Told};
@@ -86,9 +87,9 @@ pub(super) struct Entry {
     pub(super) waiting: Option<State>,
     pub(super) known: Option<Box<Known>>,
     pub(super) rare: Option<Box<Rare>>,
-    /// Neighbours among the group's alerts that could be told now.
-    pub(super) prev: Id,
-    pub(super) next: Id,
+    /// What hangs below it in the tree of the group's alerts that could be told now.
+    pub(super) left: Id,
+    pub(super) right: Id,
 }
 
 impl Default for Entry {
@@ -99,8 +100,8 @@ impl Default for Entry {
             waiting: None,
             known: None,
             rare: None,
-            prev: Id::NONE,
-            next: Id::NONE,
+            left: Id::NONE,
+            right: Id::NONE,
         }
     }
 }
@@ -168,7 +169,7 @@ fn is_silent(head: &Head) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Rank {
     pub(super) unchanged: bool,
-    status: Status,
+    pub(super) status: Status,
     pub(super) severity: u8,
     pub(super) since_ms: Millis,
     pos: i64,
@@ -268,8 +269,7 @@ impl Entry {
 
     /// Whether a state with so many flaps is a reminder that ended silently: then the chat knows all that it wants to.
     pub(super) fn is_ended_reminder(&self, state: &State, flaps: u16) -> bool {
-        let fires = self.known.as_ref().is_some_and(|known| known.fires());
-        fires && state.has_ended() && flaps <= 1 && !self.starts_anew(state)
+        self.was_told_firing() && state.has_ended() && flaps <= 1 && !self.starts_anew(state)
     }
 
     /// The same of what waits.
@@ -303,6 +303,21 @@ impl Entry {
         })
     }
 
+    /// Its place among what waits; without meaning when nothing does.
+    pub(super) fn urgency(&self) -> Urgency {
+        self.rank().map(Urgency::from).unwrap_or_default()
+    }
+
+    /// Whether it could be told now: no message about it is on its way.
+    pub(super) fn is_listed(&self) -> bool {
+        self.waiting.is_some() && self.flight().is_none()
+    }
+
+    /// Whether the chat was told that it fires, and not yet of its end.
+    pub(super) fn was_told_firing(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.fires())
+    }
+
     /// Whether the chat knows, or will know, that it fires.
     pub(super) fn fires(&self) -> bool {
         self.held().is_some() || self.newest().is_some_and(|newest| newest.status == Status::Firing)
@@ -310,8 +325,7 @@ impl Entry {
 
     /// The group in which it counts as told and still firing: none while a message about it is on its way.
     pub(super) fn counts_in(&self) -> Option<GroupId> {
-        let fires = self.known.as_ref().is_some_and(|known| known.fires());
-        (fires && self.flight().is_none()).then_some(self.group)
+        (self.was_told_firing() && self.flight().is_none()).then_some(self.group)
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -3,7 +3,8 @@
 use super::Item;
 use super::Picked;
 use super::entry::{Known, Rank};
-use super::queue::Queue;
+use super::group::Urgency;
+use super::queue::{Queue, Terms};
 use super::slab::Id;
 use super::state::{Chain, Flight};
 use crate::model::{Change, Fingerprint, GroupId, How, Millis};
@@ -17,45 +18,77 @@ impl Queue {
     /// Takes the most urgent group, at most `most(group)` of its alerts (at least one), and locks them. Walks the group.
     pub fn pick(&mut self, most: impl Fn(GroupId) -> usize) -> Option<Picked> {
         let group = self.most_urgent()?;
-        let mut members: Vec<(Rank, Id)> =
-            self.members(group).filter_map(|id| self.entries[id].rank().map(|rank| (rank, id))).collect();
-        let most = most(group).clamp(1, members.len().max(1));
-        if most < members.len() {
-            members.select_nth_unstable(most);
+        let mut taken = self.ranked(group);
+        let most = most(group).clamp(1, taken.len().max(1));
+        if most < taken.len() {
+            taken.select_nth_unstable(most);
         }
-        let rest = members.split_off(most);
-        members.sort_unstable();
-        let items: Vec<Item> = members.iter().filter_map(|(_, id)| self.take_off(*id)).collect();
-        let counted = self.groups.find(group).map_or(0, |at| self.groups[at].told_firing);
-        let changed = rest.iter().filter(|(rank, id)| !rank.unchanged && self.entries[*id].counts_in().is_some());
-        let changed = u32::try_from(changed.count()).unwrap_or(u32::MAX);
-        let reminder = items.iter().all(|item| item.change == Change::Unchanged);
-        Some(Picked { group, items, still_firing: counted.saturating_sub(changed), reminder })
+        let rest = taken.split_off(most);
+        Some(self.take_of(group, taken, &rest))
     }
 
     /// Of each group with new critical alerts: when the oldest of those was accepted, the oldest first; at most `most`
     /// groups. Critical is what has the first of the configured severity levels, fires, and is news.
-    pub fn critical(&mut self, _most: usize) -> Vec<Millis> {
-        Vec::new()
+    pub fn critical(&self, most: usize) -> Vec<Millis> {
+        self.ready.iter().map_while(|(urgency, _)| urgency.critical_since()).take(most).collect()
     }
 
-    /// Takes the most urgent group's new critical alerts, and locks them. Walks the group.
-    pub fn pick_critical(&mut self, _most: impl Fn(GroupId) -> usize) -> Option<Picked> {
-        None
+    /// Takes the most urgent group's new critical alerts, at most `most(group)` of them (at least one), and locks them;
+    /// `None` when none waits. Walks the group.
+    pub fn pick_critical(&mut self, most: impl Fn(GroupId) -> usize) -> Option<Picked> {
+        let is_critical = |urgency: Urgency| urgency.critical_since().is_some();
+        let (_, group) = *self.ready.first().filter(|(urgency, _)| is_critical(*urgency))?;
+        let mut taken = self.ranked(group);
+        let critical = taken.partition_point(|(rank, _)| is_critical(Urgency::from(*rank)));
+        let rest = taken.split_off(critical.min(most(group).max(1)));
+        Some(self.take_of(group, taken, &rest))
     }
 
-    /// Takes alerts of the most urgent groups, about `most` in all, and locks them; empty when nothing waits.
-    pub fn pick_some(&mut self, _most: usize) -> Vec<Item> {
-        Vec::new()
+    /// A group's alerts that could be told now, by urgency.
+    fn ranked(&self, group: GroupId) -> Vec<(Rank, Id)> {
+        self.members(group).filter_map(|id| self.entries[id].rank().map(|rank| (rank, id))).collect()
+    }
+
+    fn take_of(&mut self, group: GroupId, mut taken: Vec<(Rank, Id)>, rest: &[(Rank, Id)]) -> Picked {
+        taken.sort_unstable();
+        let items = self.take_all(taken.iter().map(|(_, id)| *id));
+        let counted = self.groups.find(group).map_or(0, |at| self.groups[at].told_firing);
+        let changed = rest.iter().filter(|(rank, id)| !rank.unchanged && self.entries[*id].counts_in().is_some());
+        let changed = u32::try_from(changed.count()).unwrap_or(u32::MAX);
+        let reminder = items.iter().all(|item| item.change == Change::Unchanged);
+        Picked { group, items, still_firing: counted.saturating_sub(changed), reminder }
+    }
+
+    /// Takes at most `most` alerts (at least one), the most urgent groups first and of each the most urgent alerts, and locks
+    /// them; empty when nothing waits. Does not walk what it leaves in place.
+    pub fn pick_some(&mut self, most: usize) -> Vec<Item> {
+        let most = most.max(1);
+        let mut items = Vec::new();
+        while items.len() < most
+            && let Some(group) = self.most_urgent()
+        {
+            let ids: Vec<Id> = self.members(group).take(most - items.len()).collect();
+            let mut taken = self.take_all(ids.into_iter());
+            if taken.is_empty() {
+                break;
+            }
+            items.append(&mut taken);
+        }
+        items
     }
 
     /// Whether this chat was told that the alert fires, and not yet of its end.
-    pub fn was_told_firing(&self, _fingerprint: Fingerprint) -> bool {
-        false
+    pub fn was_told_firing(&self, fingerprint: Fingerprint) -> bool {
+        self.entries.find(fingerprint.0).is_some_and(|id| self.entries[id].was_told_firing())
     }
 
-    /// These versions now wait for another bot.
-    pub fn handed_over(&mut self, _versions: &[(i64, Fingerprint)]) {}
+    /// Locks listed alerts with what waits of them.
+    fn take_all(&mut self, ids: impl DoubleEndedIterator<Item = Id>) -> Vec<Item> {
+        // The most urgent last: its group's place changes once, then.
+        let mut items: Vec<Item> = ids.rev().filter_map(|id| self.take_off(id)).collect();
+        items.reverse();
+        items
+    }
 
     /// Locks a listed alert with what waits of it.
     fn take_off(&mut self, id: Id) -> Option<Item> {
@@ -83,8 +116,7 @@ impl Queue {
                 self.wake_one(id);
             }
             let entry = &self.entries[id];
-            let waits = entry.waiting.is_some_and(|state| state.pos == *pos);
-            if waits && entry.flight().is_none() {
+            if entry.is_listed() && entry.waiting.is_some_and(|state| state.pos == *pos) {
                 items.extend(self.take_off(id));
             }
         }
@@ -138,10 +170,19 @@ impl Queue {
 
     /// These versions became dead letters.
     pub fn dead(&mut self, versions: &[(i64, Fingerprint)]) {
+        self.leave(versions, |terms| terms.dead += 1);
+    }
+
+    /// These versions wait for another bot now: for this one they count as superseded, and its chat knows what it knew.
+    pub fn handed_over(&mut self, versions: &[(i64, Fingerprint)]) {
+        self.leave(versions, |terms| terms.superseded += 1);
+    }
+
+    fn leave(&mut self, versions: &[(i64, Fingerprint)], count: impl Fn(&mut Terms)) {
         for (pos, fingerprint) in versions {
             let Some((id, flight)) = self.land(*fingerprint, *pos) else { continue };
             self.len -= 1;
-            self.terms.dead += 1;
+            count(&mut self.terms);
             self.ages.remove(flight.chain.since(&flight.state));
             if flight.ended {
                 // The chat knows of an older firing, and that one is over, too.

@@ -2,53 +2,43 @@
 
 use super::entry::Rank;
 use super::slab::{Id, Keyed};
-use crate::model::{GroupId, Millis};
+use crate::model::{GroupId, Millis, Status};
 
-/// Order of groups: reminders last, then by severity, then by age. One number, because there are as many as groups.
+/// Order of alerts and of groups: reminders last, then by severity, firing before resolved, then by age. A group is as
+/// urgent as its most urgent alert, so its age is the one of the most urgent kind that waits in it, not of any: that
+/// makes its place say whether a new critical alert waits in it, and since when. One number, because there are as many
+/// as groups.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(super) struct Urgency(u64);
 
 impl Urgency {
-    const REMINDER: u64 = 1 << 63;
-    const SINCE_BITS: u32 = 55;
+    const SINCE_BITS: u32 = 54;
     const SINCE: u64 = (1 << Self::SINCE_BITS) - 1;
 
-    fn new(reminder: bool, severity: u8, since_ms: Millis) -> Self {
-        let since = u64::try_from(since_ms).unwrap_or(0).min(Self::SINCE);
-        Self((u64::from(reminder) << 63) | (u64::from(severity) << Self::SINCE_BITS) | since)
-    }
-
-    const fn is_reminder(self) -> bool {
-        self.0 & Self::REMINDER != 0
-    }
-
-    /// The urgency of two things that leave together. A reminder's severity must not lift the news, nor its age.
-    pub(super) fn joined(self, other: Self) -> Self {
-        if self.is_reminder() != other.is_reminder() {
-            return self.min(other);
-        }
-        let since = (self.0 & Self::SINCE).min(other.0 & Self::SINCE);
-        Self((self.0 & !Self::SINCE).min(other.0 & !Self::SINCE) | since)
+    /// Since when, if it is of a new critical alert: not a reminder, of the first severity, firing.
+    pub(super) fn critical_since(self) -> Option<Millis> {
+        Millis::try_from(self.0).ok().filter(|_| self.0 <= Self::SINCE)
     }
 }
 
 impl From<Rank> for Urgency {
     fn from(rank: Rank) -> Self {
-        Self::new(rank.unchanged, rank.severity, rank.since_ms)
+        let since = u64::try_from(rank.since_ms).unwrap_or(0).min(Self::SINCE);
+        let resolved = u64::from(rank.status == Status::Resolved);
+        let kind = (u64::from(rank.unchanged) << 9) | (u64::from(rank.severity) << 1) | resolved;
+        Self((kind << Self::SINCE_BITS) | since)
     }
 }
 
 /// One group of one bot.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Group {
     pub(super) id: GroupId,
-    /// The first of its alerts that could be told now; each entry names the next.
-    pub(super) first: Id,
+    /// The tree of its alerts that could be told now.
+    pub(super) root: Id,
     /// Alerts last told as firing of which no message is on its way.
     pub(super) told_firing: u32,
-    /// Whether `urgency` may be too high, because an alert left or changed.
-    pub(super) stale: bool,
-    /// Its place in the order; without meaning while no alert could be told.
+    /// Of the first of its tree: its place in the order. Without meaning while no alert could be told.
     pub(super) urgency: Urgency,
 }
 
@@ -60,6 +50,6 @@ impl Keyed for Group {
 
 impl Group {
     pub(super) fn is_vacant(&self) -> bool {
-        self.first.is_none() && self.told_firing == 0
+        self.root.is_none() && self.told_firing == 0
     }
 }

@@ -1,12 +1,10 @@
 //! Which alerts of which group could be told now, and in which order groups come.
-//!
-//! A group's place is corrected upwards at once, and downwards only when it has come to the front: so that a change to
-//! one alert never walks its group.
 
 use super::entry::Entry;
 use super::group::{Group, Urgency};
 use super::queue::Queue;
 use super::slab::Id;
+use super::tree::{self, InOrder, Tree};
 use crate::model::GroupId;
 
 impl Queue {
@@ -40,94 +38,62 @@ impl Queue {
         self.groups.find(group).unwrap_or_else(|| self.groups.insert(Group { id: group, ..Group::default() }))
     }
 
-    fn urgency_of(&self, id: Id) -> Urgency {
-        self.entries[id].rank().map(Urgency::from).unwrap_or_default()
+    const fn tree(&mut self, root: Id) -> Tree<'_> {
+        Tree { entries: &mut self.entries, lots: self.lots, root }
     }
 
     /// Lists a waiting alert of which no message is on its way.
     pub(super) fn link(&mut self, id: Id) {
-        let urgency = self.urgency_of(id);
+        let urgency = self.entries[id].urgency();
         let group_id = self.entries[id].group;
         let at = self.find_or_add_group(group_id);
-        let group = &mut self.groups[at];
-        let next = std::mem::replace(&mut group.first, id);
-        if next.is_none() {
-            group.urgency = urgency;
-            group.stale = false;
-            self.ready.insert((urgency, group_id));
-        } else {
-            self.entries[next].prev = id;
-            self.raise(at, urgency);
+        let Group { root, urgency: before, .. } = self.groups[at];
+        self.groups[at].root = self.tree(root).insert(id);
+        if !root.is_none() {
+            if urgency >= before {
+                return;
+            }
+            self.ready.remove(&(before, group_id));
         }
-        let entry = &mut self.entries[id];
-        (entry.prev, entry.next) = (Id::NONE, next);
+        self.place(at, urgency);
     }
 
-    fn raise(&mut self, at: Id, urgency: Urgency) {
-        let group = &mut self.groups[at];
-        let joined = group.urgency.joined(urgency);
-        if joined != group.urgency {
-            self.ready.remove(&(group.urgency, group.id));
-            self.ready.insert((joined, group.id));
-            group.urgency = joined;
-        }
-    }
-
-    /// A listed alert has changed in its place.
-    pub(super) fn relist(&mut self, id: Id) {
-        let urgency = self.urgency_of(id);
-        if let Some(at) = self.groups.find(self.entries[id].group) {
-            self.raise(at, urgency);
-            self.groups[at].stale = true;
-        }
-    }
-
-    /// Takes a listed alert off its group's list.
+    /// Takes a listed alert off its group's list; before anything changes by which it is ordered.
     pub(super) fn unlink(&mut self, id: Id) {
-        let entry = &mut self.entries[id];
-        let group_id = entry.group;
-        let (prev, next) = (std::mem::take(&mut entry.prev), std::mem::take(&mut entry.next));
-        if !next.is_none() {
-            self.entries[next].prev = prev;
-        }
-        if !prev.is_none() {
-            self.entries[prev].next = next;
-        }
+        let urgency = self.entries[id].urgency();
+        let group_id = self.entries[id].group;
         let Some(at) = self.groups.find(group_id) else { return };
-        let group = &mut self.groups[at];
-        if prev.is_none() {
-            group.first = next;
-        }
-        group.stale = true;
-        if group.first.is_none() {
-            self.ready.remove(&(group.urgency, group_id));
-            if group.is_vacant() {
+        let Group { root, urgency: before, .. } = self.groups[at];
+        let root = self.tree(root).remove(id);
+        self.groups[at].root = root;
+        if root.is_none() {
+            self.ready.remove(&(before, group_id));
+            if self.groups[at].is_vacant() {
                 self.groups.remove(at);
             }
-        }
-    }
-
-    /// A group's alerts that could be told now.
-    pub(super) fn members(&self, group: GroupId) -> impl Iterator<Item = Id> {
-        let first = self.groups.find(group).map_or(Id::NONE, |at| self.groups[at].first);
-        let real = |id: Id| (!id.is_none()).then_some(id);
-        std::iter::successors(real(first), move |id| real(self.entries[*id].next))
-    }
-
-    /// The group that comes first. Walks those at the front whose place is in doubt.
-    pub(super) fn most_urgent(&mut self) -> Option<GroupId> {
-        loop {
-            let (urgency, group_id) = *self.ready.first()?;
-            let at = self.groups.find(group_id)?;
-            if !self.groups[at].stale {
-                return Some(group_id);
+        } else if urgency == before {
+            let right = self.entries[tree::first(&self.entries, root)].urgency();
+            if right != before {
+                self.ready.remove(&(before, group_id));
+                self.place(at, right);
             }
-            let members = self.members(group_id).map(|id| self.urgency_of(id));
-            let right = members.reduce(Urgency::joined).unwrap_or(urgency);
-            self.ready.remove(&(urgency, group_id));
-            self.ready.insert((right, group_id));
-            let group = &mut self.groups[at];
-            (group.urgency, group.stale) = (right, false);
         }
+    }
+
+    fn place(&mut self, at: Id, urgency: Urgency) {
+        let group = &mut self.groups[at];
+        group.urgency = urgency;
+        self.ready.insert((urgency, group.id));
+    }
+
+    /// A group's alerts that could be told now, the most urgent first.
+    pub(super) fn members(&self, group: GroupId) -> impl Iterator<Item = Id> {
+        let root = self.groups.find(group).map_or(Id::NONE, |at| self.groups[at].root);
+        InOrder::new(&self.entries, root)
+    }
+
+    /// The group that comes first.
+    pub(super) fn most_urgent(&self) -> Option<GroupId> {
+        self.ready.first().map(|(_, group)| *group)
     }
 }

@@ -23,6 +23,7 @@ mod queue;
 mod slab;
 mod state;
 mod storm;
+mod tree;
 
 #[cfg(test)]
 mod model_tests;

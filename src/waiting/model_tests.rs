@@ -26,6 +26,8 @@ struct Arrives {
 enum Becomes {
     Told,
     Dead,
+    /// They wait for another bot now.
+    HandedOver,
     Kept,
 }
 
@@ -35,6 +37,8 @@ enum Step {
     Clock(Millis),
     Wake,
     Pick(usize),
+    PickCritical,
+    PickSome(usize),
     /// A message's outcome; the states arrive between the store's commit and the queue's hearing of it.
     Outcome(usize, Becomes, usize, Vec<Arrives>),
     CleanUp(usize, bool),
@@ -103,13 +107,16 @@ fn arrives(world: World) -> impl Strategy<Value = Arrives> {
 fn step(world: World) -> impl Strategy<Value = Step> {
     let back: Millis = if world.steps_back { -90_000 } else { 0 };
     let dies = if world.deaths { Becomes::Dead } else { Becomes::Kept };
-    let becomes = prop_oneof![4 => Just(Becomes::Told), 1 => Just(dies), 3 => Just(Becomes::Kept)];
+    let leaves = if world.deaths { Becomes::HandedOver } else { Becomes::Kept };
+    let becomes = prop_oneof![4 => Just(Becomes::Told), 1 => Just(dies), 1 => Just(leaves), 3 => Just(Becomes::Kept)];
     let meanwhile = prop::collection::vec(arrives(world), 0..3);
     prop_oneof![
         12 => arrives(world).prop_map(Step::Arrives),
         4 => (back..60_000).prop_map(Step::Clock),
         3 => Just(Step::Wake),
-        5 => prop_oneof![Just(usize::MAX), 0_usize..4].prop_map(Step::Pick),
+        3 => prop_oneof![Just(usize::MAX), 0_usize..4].prop_map(Step::Pick),
+        1 => Just(Step::PickCritical),
+        2 => prop_oneof![Just(usize::MAX), 0_usize..4].prop_map(Step::PickSome),
         5 => (0_usize..3, becomes, 0_usize..6, meanwhile).prop_map(|(at, be, most, meanwhile)| {
             Step::Outcome(at, be, most, meanwhile)
         }),
@@ -195,7 +202,23 @@ impl Life {
                 self.queue.wake(self.now_ms);
                 self.plain.wake(self.now_ms);
             }
-            Step::Pick(most) => self.pick(*most),
+            Step::Pick(most) => {
+                let picked = self.queue.pick(|_| *most);
+                assert_eq!(picked, self.plain.pick(*most));
+                self.messages.extend(picked);
+            }
+            Step::PickCritical => {
+                let picked = self.queue.pick_critical(|_| usize::MAX);
+                assert_eq!(picked, self.plain.pick_critical());
+                self.messages.extend(picked);
+            }
+            Step::PickSome(most) => {
+                let items = self.queue.pick_some(*most);
+                assert_eq!(items, self.plain.pick_some(*most));
+                if !items.is_empty() {
+                    self.messages.push(Picked { group: 0, items, still_firing: 0, reminder: false });
+                }
+            }
             Step::Outcome(at, becomes, most, meanwhile) => self.outcome(*at, *becomes, *most, meanwhile),
             Step::CleanUp(most, fails) => {
                 let garbage = self.queue.take_garbage_for(&[], *most);
@@ -206,6 +229,9 @@ impl Life {
                 }
             }
             Step::Crash(open) => self.crash(*open),
+        }
+        if matches!(step, Step::Pick(_) | Step::PickCritical | Step::PickSome(_)) {
+            self.messages.last().into_iter().for_each(|message| self.check_changes(message));
         }
         self.check();
     }
@@ -246,11 +272,8 @@ impl Life {
         self.plain.apply(head);
     }
 
-    fn pick(&mut self, most: usize) {
-        let picked = self.queue.pick(|_| most);
-        assert_eq!(picked, self.plain.pick(most));
-        let Some(picked) = picked else { return };
-        for item in &picked.items {
+    fn check_changes(&self, message: &Picked) {
+        for item in &message.items {
             let knows = self.chat.get(&item.fingerprint()).map(|(_, firing)| *firing);
             match item.change {
                 Change::New => assert_eq!(knows, None),
@@ -260,7 +283,6 @@ impl Life {
                 Change::FiredResolved => {}
             }
         }
-        self.messages.push(picked);
     }
 
     fn outcome(&mut self, at: usize, becomes: Becomes, most: usize, meanwhile: &[Arrives]) {
@@ -272,21 +294,23 @@ impl Life {
             let alert = &self.plain.alerts[&item.fingerprint()];
             alert.held.is_some() || !alert.waiting.is_empty()
         };
-        let dies = becomes == Becomes::Dead && (self.world.late_after_death || !message.items.iter().any(followed));
-        let becomes = if becomes == Becomes::Dead && !dies { Becomes::Kept } else { becomes };
+        let gone = matches!(becomes, Becomes::Dead | Becomes::HandedOver);
+        let gone = gone && (self.world.late_after_death || !message.items.iter().any(followed));
+        let becomes = if gone || becomes == Becomes::Told { becomes } else { Becomes::Kept };
         let leaving = if becomes == Becomes::Kept { Vec::new() } else { versions(&message) };
         let garbage = self.queue.take_garbage_for(&leaving, most);
         self.rows.delete(&garbage);
         match becomes {
             Becomes::Told => self.commit_told(&message),
-            Becomes::Dead => message.items.iter().for_each(|item| {
+            Becomes::Dead | Becomes::HandedOver => message.items.iter().for_each(|item| {
                 self.rows.heads.remove(&item.head.pos).unwrap();
-                self.rows.terms.dead += 1;
+                self.rows.terms.dead += u64::from(becomes == Becomes::Dead);
+                self.rows.terms.superseded += u64::from(becomes == Becomes::HandedOver);
                 self.odd.insert(item.fingerprint());
             }),
             Becomes::Kept => {}
         }
-        if becomes != Becomes::Dead || self.world.late_after_death {
+        if !gone || self.world.late_after_death {
             meanwhile.iter().for_each(|arrives| self.arrive(arrives));
         }
         self.conclude(&message, becomes);
@@ -319,7 +343,11 @@ impl Life {
             }
             Becomes::Dead => {
                 self.queue.dead(&versions);
-                self.plain.dead(&versions);
+                self.plain.leave(&versions, Fate::Dead);
+            }
+            Becomes::HandedOver => {
+                self.queue.handed_over(&versions);
+                self.plain.leave(&versions, Fate::Superseded);
             }
             Becomes::Kept => {
                 self.queue.released(&versions);
@@ -368,6 +396,7 @@ impl Life {
         assert_eq!(before.next_wake_ms(), after.next_wake_ms());
         for fingerprint in (0..ALERTS).map(Fingerprint) {
             assert_eq!(before.fires(fingerprint), after.fires(fingerprint));
+            assert_eq!(before.was_told_firing(fingerprint), after.was_told_firing(fingerprint));
         }
         loop {
             let picked = before.pick(|_| usize::MAX);
@@ -393,6 +422,12 @@ impl Life {
         for fingerprint in (0..ALERTS).map(Fingerprint) {
             let fires = plain.alerts.get(&fingerprint).is_some_and(super::plain::Alert::fires);
             assert_eq!(queue.fires(fingerprint), fires);
+            let told_firing = plain.alerts.get(&fingerprint).is_some_and(super::plain::Alert::told_fires);
+            assert_eq!(queue.was_told_firing(fingerprint), told_firing);
+        }
+        let critical = plain.critical();
+        for most in 0..3 {
+            assert_eq!(queue.critical(most), critical[..most.min(critical.len())]);
         }
         match (queue.oldest_ms(), plain.oldest_ms()) {
             (None, None) => {}

@@ -102,7 +102,7 @@ impl Alert {
         story.iter().rev().skip(1).any(silent)
     }
 
-    fn told_fires(&self) -> bool {
+    pub(super) fn told_fires(&self) -> bool {
         self.told.is_some_and(|told| told.status == Status::Firing)
     }
 
@@ -153,6 +153,19 @@ impl Alert {
             self.told = Some(Known { status: Status::Resolved, ends_ms, accepted_ms, ..told });
         }
     }
+}
+
+fn is_critical(item: &Item) -> bool {
+    matches!(item.change, Change::New | Change::Refired) && item.head.severity == 0
+}
+
+fn urgency(item: &Item) -> (bool, u8, Status, Millis) {
+    (item.change == Change::Unchanged, item.head.severity, status(&item.head), item.since_ms)
+}
+
+fn in_message(item: &Item) -> (bool, Status, u8, Millis, i64) {
+    let unchanged = item.change == Change::Unchanged;
+    (unchanged, status(&item.head), item.head.severity, item.since_ms, item.head.pos)
 }
 
 impl Plain {
@@ -306,19 +319,46 @@ impl Plain {
         groups
     }
 
+    /// The most urgent first: a group is as urgent as its most urgent alert.
+    fn by_urgency(&self) -> Vec<(GroupId, Vec<Item>)> {
+        let mut groups: Vec<_> = self.groups().into_iter().collect();
+        groups.iter_mut().for_each(|(_, items)| items.sort_by_key(|item| (urgency(item), item.head.pos)));
+        groups.sort_by_key(|(id, items)| (urgency(&items[0]), *id));
+        groups
+    }
+
+    pub(super) fn critical(&self) -> Vec<Millis> {
+        let mut oldest: Vec<Millis> = self
+            .groups()
+            .values()
+            .filter_map(|items| items.iter().filter(|item| is_critical(item)).map(|item| item.since_ms).min())
+            .collect();
+        oldest.sort_unstable();
+        oldest
+    }
+
     pub(super) fn pick(&mut self, most: usize) -> Option<Picked> {
-        let urgency = |items: &[Item]| {
-            let news = items.iter().any(|item| item.change != Change::Unchanged);
-            let counts = |item: &&Item| (item.change != Change::Unchanged) == news;
-            let severity = items.iter().filter(counts).map(|item| item.head.severity).min();
-            (!news, severity, items.iter().filter(counts).map(|item| item.since_ms).min())
-        };
-        let (group, mut items) = self.groups().into_iter().min_by_key(|(id, items)| (urgency(items), *id))?;
-        items.sort_by_key(|item| {
-            let unchanged = item.change == Change::Unchanged;
-            (unchanged, status(&item.head), item.head.severity, item.since_ms, item.head.pos)
-        });
+        let (group, mut items) = self.by_urgency().into_iter().next()?;
+        items.sort_by_key(in_message);
         items.truncate(most.max(1));
+        Some(self.take(group, items))
+    }
+
+    pub(super) fn pick_critical(&mut self) -> Option<Picked> {
+        let with_critical = |(_, items): &(GroupId, Vec<Item>)| items.iter().any(is_critical);
+        let (group, mut items) = self.by_urgency().into_iter().find(with_critical)?;
+        items.retain(is_critical);
+        items.sort_by_key(in_message);
+        Some(self.take(group, items))
+    }
+
+    pub(super) fn pick_some(&mut self, most: usize) -> Vec<Item> {
+        let items: Vec<Item> = self.by_urgency().into_iter().flat_map(|(_, items)| items).take(most.max(1)).collect();
+        items.iter().for_each(|item| self.take_off(item.head.fingerprint));
+        items
+    }
+
+    fn take(&mut self, group: GroupId, items: Vec<Item>) -> Picked {
         let still_firing = self.alerts.iter().filter(|(fingerprint, alert)| {
             let among = items.iter().any(|item| item.head.fingerprint == **fingerprint);
             let changed = alert.can_be_told() && alert.change() != Change::Unchanged;
@@ -330,7 +370,7 @@ impl Plain {
             self.take_off(item.head.fingerprint);
         }
         let reminder = items.iter().all(|item| item.change == Change::Unchanged);
-        Some(Picked { group, items, still_firing, reminder })
+        Picked { group, items, still_firing, reminder }
     }
 
     fn take_off(&mut self, fingerprint: Fingerprint) {
@@ -382,9 +422,10 @@ impl Plain {
         }
     }
 
-    pub(super) fn dead(&mut self, versions: &[(i64, Fingerprint)]) {
+    /// They died, or went to another bot.
+    pub(super) fn leave(&mut self, versions: &[(i64, Fingerprint)], fate: Fate) {
         for (pos, fingerprint) in versions {
-            self.ends(*pos, Fate::Dead);
+            self.ends(*pos, fate);
             let alert = self.alerts.get_mut(fingerprint).unwrap();
             let story = std::mem::take(&mut alert.flight);
             let head = newest(&story).unwrap();

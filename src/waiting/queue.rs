@@ -9,6 +9,7 @@ use super::garbage::Garbage;
 use super::group::{Group, Urgency};
 use super::slab::{Id, Slab};
 use super::state::{Chain, Held, State};
+use super::tree::Lots;
 use super::{Options, Told};
 use crate::model::{Fingerprint, GroupId, Head, Millis, Status};
 
@@ -35,6 +36,7 @@ pub struct Queue {
     pub(super) entries: Slab<Entry>,
     pub(super) groups: Slab<Group>,
     pub(super) ready: BTreeSet<(Urgency, GroupId)>,
+    pub(super) lots: Lots,
     held: BTreeSet<(Millis, Fingerprint)>,
     pub(super) ages: Ages,
     pub(super) garbage: Garbage,
@@ -55,6 +57,7 @@ impl Queue {
             entries: Slab::default(),
             groups: Slab::default(),
             ready: BTreeSet::new(),
+            lots: Lots::new(),
             held: BTreeSet::new(),
             ages: Ages::default(),
             garbage: Garbage::default(),
@@ -76,10 +79,17 @@ impl Queue {
     /// Restores a remembered told state; before any head.
     pub fn remember(&mut self, fingerprint: Fingerprint, group: GroupId, told: Told) {
         let id = self.find_or_add(fingerprint);
+        let listed = self.entries[id].is_listed();
+        if listed {
+            self.unlink(id);
+        }
         self.update(id, |entry| {
             entry.group = group;
             entry.known = Some(Box::new(Known::new(&told, group)));
         });
+        if listed {
+            self.link(id);
+        }
     }
 
     /// The proof's terms, now.
@@ -196,16 +206,18 @@ impl Queue {
         let fires = |state: &State| state.status() == Status::Firing;
         match (entry.waiting, entry.flight().map(|flight| flight.state)) {
             (Some(waiting), flight) if fires(&waiting) => {
+                let listed = flight.is_none();
+                if listed {
+                    self.unlink(id);
+                }
                 self.with_spare(id, |chain, spare| chain.end(&waiting, head.pos, spare));
                 if let Some(waiting) = &mut self.entries[id].waiting {
                     waiting.end(head);
                 }
-                if flight.is_none() {
-                    self.relist(id);
-                    if self.entries[id].waits_in_vain() {
-                        self.unlink(id);
-                        self.drop_waiting_reminder(id);
-                    }
+                if listed && self.entries[id].waits_in_vain() {
+                    self.drop_waiting_reminder(id);
+                } else if listed {
+                    self.link(id);
                 }
             }
             (None, Some(flight)) if fires(&flight) => {
@@ -250,7 +262,9 @@ impl Queue {
 
     fn news(&mut self, id: Id, head: Head) {
         self.drop_held(id);
-        let locked = self.entries[id].flight().is_some();
+        if self.entries[id].is_listed() {
+            self.unlink(id);
+        }
         let old = self.entries[id].waiting;
         match old {
             Some(old) => {
@@ -260,11 +274,6 @@ impl Queue {
             }
             None => self.ages.add(head.accepted_ms),
         }
-        let moves = self.entries[id].group != head.group;
-        let listed = old.is_some() && !locked;
-        if listed && moves {
-            self.unlink(id);
-        }
         self.update(id, |entry| {
             entry.group = head.group;
             entry.waiting = Some(State::of(&head));
@@ -272,10 +281,8 @@ impl Queue {
                 flight.turned = flight.state.status() != head.status;
             }
         });
-        match (locked, listed && !moves) {
-            (true, _) => {}
-            (false, true) => self.relist(id),
-            (false, false) => self.link(id),
+        if self.entries[id].is_listed() {
+            self.link(id);
         }
     }
 
@@ -328,7 +335,7 @@ impl Queue {
                 moved += 1;
             }
             let entry = &self.entries[*id];
-            if let Some(waiting) = entry.waiting.filter(|waiting| waiting.pos <= up_to && entry.flight().is_none()) {
+            if let Some(waiting) = entry.waiting.filter(|waiting| waiting.pos <= up_to && entry.is_listed()) {
                 self.ages.remove(entry.since(&waiting));
                 self.unlink(*id);
                 self.entries[*id].waiting = None;

@@ -14,6 +14,10 @@ impl Id {
     /// No place.
     pub(super) const NONE: Self = Self(u32::MAX);
 
+    pub(super) const fn number(self) -> u32 {
+        self.0
+    }
+
     pub(super) fn is_none(self) -> bool {
         self == Self::NONE
     }

@@ -122,14 +122,14 @@ fn an_alert_can_move_to_another_group() {
     assert_eq!((reminder.group, reminder.still_firing), (group_id("h"), 0));
     chat.told(&reminder);
     chat.hears(resolved("b").at(310)).hears(firing("c").of("h").at(311));
-    for (group, still_firing) in [("g", 0), ("h", 1)] {
+    for (group, still_firing) in [("h", 1), ("g", 0)] {
         let picked = chat.pick();
         assert_eq!((picked.group, picked.still_firing), (group_id(group), still_firing));
         chat.told(&picked);
     }
     // While it waits.
     chat.hears(firing("d").severity(CRITICAL).at(400)).hears(firing("e").at(401));
-    chat.hears(resolved("d").of("i").at(402));
+    chat.hears(resolved("d").of("i").severity(CRITICAL).at(402));
     assert_eq!(chat.queue.groups_waiting(), 2);
     assert_eq!(chat.pick().group, group_id("i"));
     assert_eq!(chat.pick().items[0].fingerprint(), id("e"));

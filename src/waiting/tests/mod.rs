@@ -10,6 +10,11 @@ mod recorded;
 mod rows;
 mod silent;
 mod size;
+mod storm;
+mod takeover;
+mod tree;
+mod urgent;
+mod weather;
 
 use super::{Item, Options, Picked, Queue, Terms};
 use crate::model::{Change, Fingerprint, GroupId, Head, HeadFlags, How, Millis, Status, fnv1a};

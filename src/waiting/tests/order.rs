@@ -22,11 +22,28 @@ fn a_reminder_lends_its_group_neither_severity_nor_age() {
 }
 
 #[test]
-fn a_group_keeps_the_age_of_its_oldest_news() {
+fn a_group_has_the_age_of_its_most_urgent_kind() {
     let mut chat = chat();
-    chat.hears(firing("a").at(100)).hears(firing("b").of("h").at(110));
-    chat.hears(resolved("a").at(120)).hears(firing("c").at(130));
-    assert_eq!(chat.pick().group, group_id("g"));
+    chat.hears(firing("a").at(100)).hears(firing("b").of("h").at(110)).hears(firing("c").at(130));
+    let order = |chat: &Chat| {
+        let mut queue = chat.queue.clone();
+        std::iter::from_fn(|| queue.pick(|_| usize::MAX)).map(|picked| picked.group).collect::<Vec<_>>()
+    };
+    assert_eq!(order(&chat), ["g", "h"].map(group_id));
+    chat.hears(resolved("a").at(140));
+    assert_eq!(order(&chat), ["h", "g"].map(group_id), "what fires in g waits since 130");
+    chat.hears(firing("d").severity(CRITICAL).at(150));
+    assert_eq!(order(&chat), ["g", "h"].map(group_id));
+}
+
+#[test]
+fn firing_leaves_before_resolved_of_one_severity() {
+    let mut chat = chat();
+    chat.hears(resolved("a").at(100))
+        .hears(firing("b").of("h").at(200))
+        .hears(resolved("c").of("i").severity(CRITICAL).at(300));
+    let order: Vec<GroupId> = chat.tell_all().iter().map(|picked| picked.group).collect();
+    assert_eq!(order, ["i", "h", "g"].map(group_id));
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn an_outcome_takes_the_rows_of_its_own_alerts() {
     let mut chat = chat();
     chat.hears(firing("a").of("g")).hears(resolved("a").of("g").at(30));
     chat.hears(firing("b").of("h")).hears(resolved("b").of("h").at(30));
-    chat.hears(firing("c").of("i").at(40)).hears(firing("c").of("i").at(41));
+    chat.hears(firing("c").of("i").severity(3).at(40)).hears(firing("c").of("i").severity(3).at(41));
     let (first, second) = (chat.pick(), chat.pick());
     assert_ne!(first.group, second.group);
     let own: Vec<i64> = first.items.iter().map(|item| item.head.pos - 1).collect();

@@ -42,6 +42,28 @@ fn measure(groups: u64) {
     }
     println!("100 messages of at most 50: {:?}", start.elapsed());
     let start = Instant::now();
+    let mut taken = Vec::new();
+    let mut longest = std::time::Duration::ZERO;
+    loop {
+        let chunk = Instant::now();
+        let items = chat.queue.pick_some(1_000);
+        longest = longest.max(chunk.elapsed());
+        if items.is_empty() {
+            break;
+        }
+        taken.extend(items.iter().map(|item| (item.head.pos, item.fingerprint())));
+    }
+    println!("{} for a digest, by the thousand: {:?}, at most {longest:?}", taken.len(), start.elapsed());
+    let start = Instant::now();
+    chat.queue.released(&taken);
+    println!("released in {:?}", start.elapsed());
+    drop(taken);
+    let start = Instant::now();
+    for _ in 0..1_000 {
+        assert_eq!(chat.queue.critical(21).len(), 21);
+    }
+    println!("the oldest critical ones of 21 groups: {:?}", start.elapsed() / 1_000);
+    let start = Instant::now();
     let mut told = 0;
     while let Some(picked) = chat.queue.pick(|_| usize::MAX) {
         told += picked.items.len();
