@@ -16,7 +16,7 @@ use crate::telemetry::redact;
 /// Why a request was refused.
 ///
 /// Alertmanager sends again on any 5xx within a flush, and never on a 4xx: so what may work later is `Unavailable`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ErrorKind {
     /// It can never work: 400.
     BadData,

@@ -9,6 +9,7 @@ mod letters;
 mod ops;
 mod page;
 mod query;
+mod refusals;
 mod view;
 mod webhook;
 
@@ -85,6 +86,7 @@ const DRAWN_AT_ONCE: usize = 4;
 /// What every handler gets.
 struct Rooms {
     api: Api,
+    refusals: refusals::Refusals,
     drawing: Semaphore,
 }
 
@@ -92,7 +94,7 @@ type Shared = Arc<Rooms>;
 
 /// The routes of the HTTP surface, to be put through [`super::assemble`].
 pub fn routes(api: Api) -> Router {
-    let rooms = Arc::new(Rooms { api, drawing: Semaphore::new(DRAWN_AT_ONCE) });
+    let rooms = Arc::new(Rooms { api, refusals: Default::default(), drawing: Semaphore::new(DRAWN_AT_ONCE) });
     Router::new()
         .route("/", get(page::index))
         .route("/m/{id}", get(page::message))

@@ -1,4 +1,4 @@
-//! Webhooks: read, taken, answered and counted.
+//! Webhooks: read, taken, answered and counted; what is refused is logged.
 
 use std::time::Instant;
 
@@ -53,7 +53,10 @@ async fn answer(rooms: &Shared, endpoint: Result<Endpoint, HttpError>, source: A
     };
     let response = match taken {
         Ok(Accepted { alerts, states }) => success(Taken { alerts, states }),
-        Err(error) => error.into_response(),
+        Err(error) => {
+            rooms.refusals.note(&receiver, &error, &*rooms.api.clock);
+            error.into_response()
+        }
     };
     ingest.metrics().webhooks.with_label_values(&[receiver.as_str(), response.status().as_str()]).inc();
     ingest.metrics().duration.observe(started.elapsed().as_secs_f64());

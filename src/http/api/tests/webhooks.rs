@@ -57,6 +57,53 @@ async fn refusals_name_the_place_and_are_counted() {
     assert_eq!(rig.store.size().await.unwrap().waiting, 0);
 }
 
+/// What is logged while it lives, on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_logged_once_a_minute_without_the_body() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let rig = Rig::start().await;
+    let bad: &[u8] = br#"{"alerts":[{"status":"firing","labels":{"a":"MARKlabel"},"startsAt":"MARKtime"}]}"#;
+    for _ in 0..3 {
+        rig.post(WEBHOOK, bad).await.refused(400, "bad_data");
+    }
+    rig.post("/api/v1/webhook/dba", &b""[..]).await.refused(400, "bad_data");
+    rig.post("/api/v1/webhook/%ff", ONE).await.refused(400, "bad_data");
+    rig.post(WEBHOOK, ONE).await.data();
+    rig.clock.advance(std::time::Duration::from_secs(60));
+    rig.post(WEBHOOK, bad).await.refused(400, "bad_data");
+    rig.store.close().await;
+    rig.post(WEBHOOK, ONE).await.refused(503, "unavailable");
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("a webhook was refused")).collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    for (line, parts) in lines.iter().zip([
+        ["receiver=\"policies\"", "at=\"alerts[0].startsAt\"", "unsaid=0"],
+        ["receiver=\"dba\"", "reason=\"the body is empty\"", "unsaid=0"],
+        ["receiver=\"unknown\"", "UTF-8", "unsaid=0"],
+        ["receiver=\"policies\"", "code=400", "unsaid=2"],
+    ]) {
+        assert!(parts.iter().all(|part| line.contains(part)) && line.contains("WARN"), "{line}");
+    }
+    assert!(!text.contains("MARK"), "{text}");
+}
+
 #[tokio::test]
 async fn odd_addresses_are_refused_and_counted() {
     let rig = Rig::start().await;
