@@ -20,6 +20,8 @@ mod shared;
 mod sources;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_storm;
 mod view;
 mod worker;
 

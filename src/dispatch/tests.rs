@@ -28,7 +28,8 @@ pub(super) struct Bench {
     /// So many further calls for randomness panic: while a message is composed, and after it was sent.
     pub(super) composing: Arc<AtomicU32>,
     pub(super) concluding: Arc<AtomicU32>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+    bots: String,
 }
 
 pub(super) fn settings(at: std::net::SocketAddr, bots: &str) -> Settings {
@@ -66,6 +67,25 @@ impl Bench {
         tokio::spawn(sandbox::serve(listener, chats.clone(), std::future::pending()));
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::new("2026-11-21T01:00:00Z".parse::<Timestamp>().unwrap());
+        Self::on(chats, at, folder, clock, bots.to_owned()).await
+    }
+
+    /// The same chats, files and time in a new process.
+    pub(super) async fn restarted(self) -> Self {
+        self.dispatcher.stop().await;
+        self.store.close().await;
+        let Self { chats, at, dispatcher, store, clock, folder, bots, .. } = self;
+        drop((dispatcher, store));
+        Self::on(chats, at, folder, clock, bots).await
+    }
+
+    async fn on(
+        chats: Sandbox,
+        at: std::net::SocketAddr,
+        folder: tempfile::TempDir,
+        clock: Arc<ManualClock>,
+        bots: String,
+    ) -> Self {
         let metrics = StoreMetrics::register(&Registry::new()).unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&StoreOptions::new(folder.path()), metrics).unwrap());
         let (composing, concluding) = (Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default());
@@ -81,13 +101,13 @@ impl Bench {
                 panic_while(&conclude);
                 0.5
             }),
-            settings: settings(at, bots),
+            settings: settings(at, &bots),
             retention: Duration::from_secs(86_400),
         };
         let registry = Registry::new();
         let dispatcher = Dispatcher::new(parts, DispatchMetrics::register(&registry).unwrap(), &registry).unwrap();
         store.replay(dispatcher.feed()).await.unwrap();
-        Self { chats, at, dispatcher, store, clock, composing, concluding, _folder: folder }
+        Self { chats, at, dispatcher, store, clock, composing, concluding, folder, bots }
     }
 
     pub(super) fn fault(&self, token: &str, kind: FaultKind, latency_ms: u64) {

@@ -1,0 +1,253 @@
+//! Storms as a chat sees them, and where alerts are when something goes wrong in one.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::tests::{Bench, until};
+use crate::clock::Clock;
+use crate::model::{BotKind, Fingerprint, HeadFlags, How, Kind, Status};
+use crate::sandbox::{Fault, FaultKind, Rules};
+use crate::store::{Append, MessageQuery, MessageRow, NewHead};
+
+/// One robot at the vendor's pace. The clock stands still unless a test moves it.
+const SLOW: &str = "- {name: ops, type: wecom, url: \"http://AT/cgi-bin/webhook/send?key=one\"}";
+const DING: &str = "- {name: ops, type: dingtalk, url: \"http://AT/robot/send?access_token=one\"}";
+const WARNING: u8 = 2;
+const CRITICAL: u8 = 0;
+
+impl Bench {
+    /// Commits alerts of that severity, each a group of its own, in webhooks of a hundred.
+    async fn storm(&self, numbers: Range<u64>, severity: u8, status: Status) {
+        let numbers: Vec<u64> = numbers.collect();
+        for part in numbers.chunks(100) {
+            let alerts: Vec<_> = part
+                .iter()
+                .map(|n| {
+                    serde_json::json!({"status": status, "labels": {"alertname": format!("Alert{n}")},
+                        "annotations": {}, "startsAt": "2026-11-21T01:00:00Z"})
+                })
+                .collect();
+            let body = serde_json::json!({"receiver": "r", "status": status, "alerts": alerts});
+            let heads = part.iter().enumerate().map(|(at, n)| NewHead {
+                bot: "ops".into(),
+                via: "default".into(),
+                idx: u32::try_from(at).unwrap(),
+                fingerprint: Fingerprint(n + 1),
+                group: n + 1,
+                status,
+                severity,
+                flags: HeadFlags(0),
+                starts_ms: self.clock.now_ms(),
+                ends_ms: if status == Status::Resolved { self.clock.now_ms() } else { 0 },
+            });
+            let (received_ms, body) = (self.clock.now_ms(), Bytes::from(body.to_string()));
+            self.store.append(Append { received_ms, body, heads: heads.collect() }).await.unwrap();
+        }
+    }
+
+    /// Messages that were told, oldest first.
+    async fn told(&self) -> Vec<MessageRow> {
+        let query = MessageQuery { verdict: Some("delivered".to_owned()), limit: 1_000, ..MessageQuery::default() };
+        let mut rows = self.store.messages(query).await.unwrap();
+        rows.rows.reverse();
+        rows.rows
+    }
+
+    /// Lets time pass until nothing waits; at most that much.
+    async fn until_all_told(&self, most: Duration) {
+        let end = self.clock.mono() + most;
+        let told = || {
+            assert!(self.clock.mono() <= end, "{} still wait after {most:?}", self.waiting());
+            self.clock.advance(Duration::from_millis(100));
+            self.waiting() == 0
+        };
+        until("all is told", told).await;
+    }
+}
+
+fn digests(told: &[MessageRow]) -> Vec<usize> {
+    told.iter().filter(|row| row.kind == Kind::Digest).map(|row| row.alerts.len()).collect()
+}
+
+#[tokio::test]
+async fn more_groups_than_single_messages_can_tell_leave_as_one_digest() {
+    let bench = Bench::new(SLOW).await;
+    bench.storm(0..250, WARNING, Status::Firing).await;
+    bench.dispatcher.start().await.unwrap();
+    until("all is told", || bench.waiting() == 0).await;
+    let told = bench.told().await;
+    assert_eq!(digests(&told), [250], "one message tells all of them");
+    let named = told[0].alerts.iter().filter(|alert| alert.how == How::Named).count();
+    assert!((1..250).contains(&named), "{named} of 250 are named");
+    let terms = bench.ops().queue().terms();
+    assert_eq!((terms.told_named, terms.told_counted), (named as u64, 250 - named as u64));
+}
+
+#[tokio::test]
+async fn few_groups_leave_one_by_one() {
+    let bench = Bench::new(SLOW).await;
+    bench.storm(0..8, WARNING, Status::Firing).await;
+    bench.dispatcher.start().await.unwrap();
+    bench.until_all_told(Duration::from_secs(60)).await;
+    let told = bench.told().await;
+    assert_eq!((told.len(), digests(&told).len()), (8, 0));
+}
+
+#[tokio::test]
+async fn the_next_digest_waits_for_its_time_and_a_critical_alert_does_not() {
+    let bench = Bench::new(SLOW).await;
+    bench.storm(0..50, WARNING, Status::Firing).await;
+    bench.dispatcher.start().await.unwrap();
+    until("the first digest is told", || bench.waiting() == 0).await;
+    bench.storm(100..150, WARNING, Status::Firing).await;
+    bench.storm(200..201, CRITICAL, Status::Firing).await;
+    let critical = || {
+        bench.clock.advance(Duration::from_millis(100));
+        bench.waiting() == 50
+    };
+    until("the critical one is told alone", critical).await;
+    let passed = bench.clock.mono();
+    assert!(passed < Duration::from_secs(10), "{passed:?}");
+    bench.until_all_told(Duration::from_secs(40)).await;
+    assert!(bench.clock.mono() >= Duration::from_secs(30), "the second digest left after {:?}", bench.clock.mono());
+    let told = bench.told().await;
+    assert_eq!(told.iter().map(|row| row.alerts.len()).collect::<Vec<_>>(), [50, 1, 50]);
+    assert_eq!(digests(&told), [50, 50]);
+    assert!(told[2].text.contains("101"), "the storm's totals, this digest included: {}", told[2].text);
+}
+
+#[tokio::test]
+async fn what_happened_while_it_waited_is_told_once() {
+    let bench = Bench::new(SLOW).await;
+    bench.storm(0..40, WARNING, Status::Firing).await;
+    bench.clock.advance(Duration::from_secs(60));
+    bench.storm(0..15, WARNING, Status::Resolved).await;
+    bench.dispatcher.start().await.unwrap();
+    until("all is told", || bench.waiting() == 0).await;
+    let told = bench.told().await;
+    assert_eq!(digests(&told), [40]);
+    assert_eq!(told[0].alerts.iter().filter(|alert| alert.status == Status::Resolved).count(), 15);
+    let terms = bench.ops().queue().terms();
+    assert_eq!((terms.accepted, terms.superseded), (55, 15));
+}
+
+#[tokio::test]
+async fn a_digest_that_is_refused_loses_its_markup() {
+    let bench = Bench::new(SLOW).await;
+    let rules = Rules { rate_limits: Some(Vec::new()), markdown_max_bytes: Some(10), ..Rules::default() };
+    bench.chats.put_robot(BotKind::WeCom, "one", rules).unwrap();
+    bench.storm(0..40, WARNING, Status::Firing).await;
+    bench.dispatcher.start().await.unwrap();
+    bench.until_all_told(Duration::from_secs(60)).await;
+    let told = bench.told().await;
+    assert_eq!(digests(&told), [40]);
+    assert_eq!(bench.requests("one"), 2);
+    assert_eq!(bench.ops().queue().terms().dead, 0);
+}
+
+#[tokio::test]
+async fn a_robot_that_refuses_even_numbers_is_told_group_by_group() {
+    let bench = Bench::new(SLOW).await;
+    let rules = Rules {
+        rate_limits: Some(Vec::new()),
+        markdown_max_bytes: Some(10),
+        text_max_bytes: Some(10),
+        ..Rules::default()
+    };
+    bench.chats.put_robot(BotKind::WeCom, "one", rules).unwrap();
+    bench.storm(0..12, WARNING, Status::Firing).await;
+    bench.dispatcher.start().await.unwrap();
+    let some_died = || {
+        bench.clock.advance(Duration::from_millis(100));
+        bench.ops().queue().terms().dead > 0
+    };
+    until("an alert was refused alone", some_died).await;
+    let free = Rules { rate_limits: Some(Vec::new()), ..Rules::default() };
+    bench.chats.put_robot(BotKind::WeCom, "one", free).unwrap();
+    bench.until_all_told(Duration::from_secs(120)).await;
+    let terms = bench.ops().queue().terms();
+    assert_eq!(terms.accepted, terms.told_named + terms.told_counted + terms.dead);
+    assert!(terms.dead < 12, "the others are told once the robot takes them: {terms:?}");
+}
+
+#[tokio::test]
+async fn a_digest_of_unknown_outcome_is_sent_again_as_it_was() {
+    let bench = Bench::new(DING).await;
+    let fault = Fault { kind: FaultKind::CutAfter, count: Some(1), latency_ms: 0 };
+    assert!(bench.chats.add_fault(BotKind::DingTalk, "one", fault));
+    bench.storm(0..40, WARNING, Status::Firing).await;
+    bench.dispatcher.start().await.unwrap();
+    let first = || bench.chats.requests(BotKind::DingTalk, "one", 0, 10).unwrap().len() == 1;
+    until("the first was sent", first).await;
+    bench.storm(100..140, WARNING, Status::Firing).await;
+    bench.until_all_told(Duration::from_secs(60)).await;
+    let requests = bench.chats.requests(BotKind::DingTalk, "one", 0, 10).unwrap();
+    assert_eq!(requests[0].hash, requests[1].hash, "the same bytes");
+    assert!(requests[1].duplicate, "the vendor knows it again");
+    let told = bench.told().await;
+    assert_eq!(digests(&told), [40, 40], "newer alerts leave in the next one");
+    assert_eq!(told[0].attempts, 2);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_digest_loses_nothing() {
+    let bench = Bench::new(SLOW).await;
+    bench.storm(0..40, WARNING, Status::Firing).await;
+    bench.composing.store(1, Ordering::SeqCst);
+    bench.dispatcher.start().await.unwrap();
+    bench.until_all_told(Duration::from_secs(60)).await;
+    assert_eq!(digests(&bench.told().await), [40]);
+}
+
+#[tokio::test]
+async fn a_robot_that_was_down_for_a_day_tells_a_digest_and_not_a_thousand_messages() {
+    let bench = Bench::new(SLOW).await;
+    bench.fault("one", FaultKind::Http503, 0);
+    bench.dispatcher.start().await.unwrap();
+    for hour in 0..24_u64 {
+        bench.storm(hour * 50..hour * 50 + 50, WARNING, Status::Firing).await;
+        for _ in 0..60 {
+            bench.clock.advance(Duration::from_secs(60));
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(bench.chats.clear_faults(BotKind::WeCom, "one"));
+    bench.until_all_told(Duration::from_secs(120)).await;
+    let told = bench.told().await;
+    assert!(told.len() <= 3, "{} messages", told.len());
+    assert_eq!(told.iter().map(|row| row.alerts.len()).sum::<usize>(), 1_200);
+}
+
+#[tokio::test]
+async fn a_pool_shares_the_storm() {
+    let pool = "- {name: ops, type: wecom, robots: [{url: \"http://AT/cgi-bin/webhook/send?key=one\"}, \
+        {url: \"http://AT/cgi-bin/webhook/send?key=two\"}]}";
+    let bench = Bench::new(pool).await;
+    bench.storm(0..200, WARNING, Status::Firing).await;
+    bench.dispatcher.start().await.unwrap();
+    until("all is told", || bench.waiting() == 0).await;
+    assert_eq!(digests(&bench.told().await), [200], "one robot tells it, the other does not tell it again");
+}
+
+#[tokio::test]
+async fn a_restart_does_not_begin_the_storm_anew() {
+    let bench = Bench::new(SLOW).await;
+    bench.storm(0..50, WARNING, Status::Firing).await;
+    bench.dispatcher.start().await.unwrap();
+    until("the first digest is told", || bench.waiting() == 0).await;
+    bench.dispatcher.stop().await;
+    let bench = bench.restarted().await;
+    bench.storm(100..150, WARNING, Status::Firing).await;
+    bench.dispatcher.start().await.unwrap();
+    bench.until_all_told(Duration::from_secs(40)).await;
+    let told = bench.told().await;
+    assert_eq!(digests(&told), [50, 50]);
+    let apart = told[1].at_ms - told[0].at_ms;
+    assert!(apart >= 30_000, "the second left {apart} ms after the first");
+    assert!(told[1].text.contains("100"), "the totals go on: {}", told[1].text);
+}
