@@ -111,10 +111,9 @@ fn bot(node: &Node, global: &RawGlobal, files: &mut Files, report: &mut Report) 
         kind.zip(robots.first()).map(|(kind, robot)| channel::default_lang(kind, robot.value.url.expose()))
     });
     let keywords = keywords(&fields, report);
-    if fields.has("fallback_after") {
-        let what =
-            "`fallback_after` has no effect yet: in this version a fallback takes over only when a bot is removed";
-        report.warning(fields.key_pos("fallback_after"), what, "it comes with a later version");
+    if fields.has("fallback_after") && !fields.has("fallback") {
+        let what = "`fallback_after` has no effect without `fallback`";
+        report.warning(fields.key_pos("fallback_after"), what, "name the bot that takes over, or remove it");
     }
     let modes = [("all", KeywordMode::All), ("any", KeywordMode::Any)];
     Some(RawBot {
@@ -226,7 +225,7 @@ fn robot(fields: &Fields<'_>, vendor: Vendor, files: &mut Files, report: &mut Re
         report.mistake(url.pos, what, "use https://, or say `allow_http: true` for this bot");
         return None;
     }
-    Some(At { value: RobotConfig { url: Secret::new(url.value), secret }, pos: url.pos })
+    Some(At { value: RobotConfig { url: Secret::new(url.value), secret, rate_limits: Vec::new() }, pos: url.pos })
 }
 
 fn signing_secret(fields: &Fields<'_>, vendor: Vendor, files: &mut Files, report: &mut Report) -> Option<Secret> {

@@ -1,9 +1,11 @@
 //! From raw values without mistakes to the rooms' own configs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::dispatch::BotConfig;
+use crate::channel;
+use crate::dispatch::{BotConfig, RateLimit, RobotConfig};
 use crate::routing::{self, ContactGroup, Notify, Policy};
 
 use super::bots::{RawBot, RawMention};
@@ -35,7 +37,8 @@ pub(super) fn compile(raw: Raw, hash: String, watched: Watched) -> Config {
         timezone: global.timezone.clone(),
         severities: global.severities.clone(),
     };
-    let bots = bots.into_iter().filter_map(|raw| bot(raw, &global)).collect();
+    let mut bots: Vec<BotConfig> = bots.into_iter().filter_map(|raw| bot(raw, &global)).collect();
+    strictest_limits(&mut bots);
     let template_files = templates.files;
     Config { global: compile_global(global), routing, bots, template_files, hash, watched }
 }
@@ -74,6 +77,30 @@ fn bot(raw: RawBot, global: &RawGlobal) -> Option<BotConfig> {
         fallback_after: raw.fallback_after,
         http: raw.http.unwrap_or_else(|| global.http.clone()),
     })
+}
+
+/// Bots with one URL share its robot, which counts the messages of all of them: of each window the strictest limit holds.
+fn strictest_limits(bots: &mut [BotConfig]) {
+    let id = |bot: &BotConfig, robot: &RobotConfig| channel::robot_id(bot.kind, robot.url.expose());
+    let mut strictest: HashMap<String, BTreeMap<Duration, u32>> = HashMap::new();
+    for bot in &*bots {
+        for robot in &bot.robots {
+            let windows = strictest.entry(id(bot, robot)).or_default();
+            for limit in &bot.rate_limits {
+                windows.entry(limit.per).and_modify(|most| *most = limit.messages.min(*most)).or_insert(limit.messages);
+            }
+        }
+    }
+    for bot in bots {
+        let limits = bot.robots.iter().map(|robot| {
+            let windows = strictest.get(&id(bot, robot)).into_iter().flatten();
+            windows.map(|(per, messages)| RateLimit { messages: *messages, per: *per }).collect()
+        });
+        let limits: Vec<Vec<RateLimit>> = limits.collect();
+        for (robot, limits) in bot.robots.iter_mut().zip(limits) {
+            robot.rate_limits = limits;
+        }
+    }
 }
 
 fn policy(raw: RawPolicy) -> Policy {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::channel;
 use crate::model::BotKind;
 
 use super::Raw;
@@ -177,13 +178,15 @@ fn fallback_cycles(raw: &Raw, names: &Names<'_>, report: &mut Report) {
 
 /// Bots with one URL share bucket and lock, so they should agree on the limits.
 fn shared_robots(raw: &Raw, report: &mut Report) {
-    let mut first: HashMap<&str, &RawBot> = HashMap::new();
-    for bot in &raw.bots {
+    let mut first: HashMap<String, &RawBot> = HashMap::new();
+    for (bot, kind) in raw.bots.iter().filter_map(|bot| bot.kind.map(|kind| (bot, kind))) {
         for robot in &bot.robots {
-            let other = first.entry(robot.value.url.expose()).or_insert(bot);
+            let other = first.entry(channel::robot_id(kind, robot.value.url.expose())).or_insert(bot);
             if other.rate_limits != bot.rate_limits {
                 let what = format!("{} has the same robot with other `rate_limits`", quoted(other.label()));
-                report.warning(robot.pos, what, "the vendor counts per robot: give both the same limits");
+                let hint =
+                    "the vendor counts per robot: the stricter of each window holds for both; give both the same";
+                report.warning(robot.pos, what, hint);
             }
         }
     }

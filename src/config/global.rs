@@ -96,8 +96,6 @@ pub(super) fn read(node: Option<&Rc<Node>>, files: &mut Files, report: &mut Repo
     }
     if let Some(node) = fields.node("digest") {
         digest(node, &mut global.digest, report);
-        let what = "`digest` has no effect yet: in this version every group leaves as a single message";
-        report.warning(fields.key_pos("digest"), what, "digests come with a later version");
     }
     if let Some(node) = fields.node("limits") {
         limits(node, &mut global, report);
@@ -110,11 +108,6 @@ pub(super) fn read(node: Option<&Rc<Node>>, files: &mut Files, report: &mut Repo
     }
     global.link_rewrites = link_rewrites(&fields, report);
     global.report_bot = fields.text("report_bot", report);
-    if let Some(name) = &global.report_bot {
-        let what =
-            "`report_bot` has no effect yet: in this version alarmbell's own troubles are in the log and metrics";
-        report.warning(name.pos, what, "it comes with a later version");
-    }
     global
 }
 

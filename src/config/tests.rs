@@ -85,7 +85,7 @@ fn the_examples_are_taken() {
     let minimal = load(&root().join("examples/minimal.yml")).unwrap();
     assert!(minimal.warnings.is_empty(), "{}", report(&minimal.warnings));
     let full = load(&root().join("examples/full.yml")).unwrap();
-    assert!(full.warnings.iter().all(|warning| warning.what.contains("no effect yet")), "{}", report(&full.warnings));
+    assert!(full.warnings.is_empty(), "{}", report(&full.warnings));
     // Its secret-free defaults are the defaults.
     assert_eq!(full.config.routing.severities, Severities::default());
     let defaults = Global { language: Some(Lang::Zh), ..minimal.config.global };
@@ -94,6 +94,25 @@ fn the_examples_are_taken() {
         full,
         Global { link_rewrites: full.link_rewrites.clone(), report_bot: full.report_bot.clone(), ..defaults }
     );
+}
+
+#[test]
+fn bots_with_one_robot_keep_the_stricter_limit_of_each_window() {
+    let robot = |key: &str| format!("https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key={key}");
+    let text = format!(
+        "bots:\n\
+         - {{name: a, type: wecom, robots: [{{url: \"{one}\"}}, {{url: \"{two}\"}}], rate_limits: [{{messages: 20, per: 1m}}, {{messages: 2, per: 1s}}]}}\n\
+         - {{name: b, type: wecom, url: \"{one}\", rate_limits: [{{messages: 10, per: 60s}}, {{messages: 500, per: 1h}}]}}\n\
+         default_policy: {{notify: {{bots: [a]}}}}\n",
+        one = robot("00000000-0000-0000-0000-000000000001"),
+        two = robot("00000000-0000-0000-0000-000000000002"),
+    );
+    let bots = parse_str("test", &text, Path::new(".")).unwrap().config.bots;
+    let limit = |messages, seconds| RateLimit { messages, per: Duration::from_secs(seconds) };
+    let shared = [limit(2, 1), limit(10, 60), limit(500, 3_600)];
+    assert_eq!(bots[0].robots[0].rate_limits, shared);
+    assert_eq!(bots[1].robots[0].rate_limits, shared);
+    assert_eq!(bots[0].robots[1].rate_limits, [limit(2, 1), limit(20, 60)], "the other one of the pool is its own");
 }
 
 #[test]

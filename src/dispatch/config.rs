@@ -16,6 +16,8 @@ pub struct RobotConfig {
     pub url: Secret,
     /// Signing secret (DingTalk, Feishu).
     pub secret: Option<Secret>,
+    /// What holds for it, over all bots that have it: of each window the strictest. At least one, each of another window.
+    pub rate_limits: Vec<RateLimit>,
 }
 
 /// So many messages in any window of that length.
@@ -61,7 +63,7 @@ pub struct BotConfig {
     pub keyword_mode: KeywordMode,
     /// Template set.
     pub template: String,
-    /// Each holds at the same time. At least one.
+    /// Each holds at the same time, for each of its robots. At least one.
     pub rate_limits: Vec<RateLimit>,
     /// Whom to call.
     pub mention: MentionRule,

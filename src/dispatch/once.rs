@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::client::{self, Reply};
 use super::letter::{dialect, history_text};
 use super::robot::Robot;
-use super::{BotConfig, Preview};
+use super::{BotConfig, Preview, RateLimit};
 use crate::channel;
 use crate::clock::Clock;
 use crate::model::{Draft, Kind, Lang, Mentions, MessageId, Millis, Tone, Verdict};
@@ -134,8 +134,9 @@ pub async fn send_once(once: &Once<'_>, message: OnceMessage, mut waits: impl Fn
     let robot_config = config.robots.get(once.robot).ok_or(OnceError::NoRobot)?;
     let client = client::client(&config.http).map_err(OnceError::Client)?;
     let id: Arc<str> = channel::robot_id(config.kind, robot_config.url.expose()).into();
+    let limits = &robot_config.rate_limits;
     let turn = match once.store {
-        Some(store) => Some((store, take_turn(once, store, &id, &message, &mut waits).await?)),
+        Some(store) => Some((store, take_turn(once, store, (&id, limits), &message, &mut waits).await?)),
         None => None,
     };
     let failures = turn.as_ref().map_or(0, |(_, (robot, _))| robot.failures());
@@ -170,7 +171,7 @@ pub async fn send_once(once: &Once<'_>, message: OnceMessage, mut waits: impl Fn
 async fn take_turn(
     once: &Once<'_>,
     store: &dyn Store,
-    id: &Arc<str>,
+    (id, limits): (&Arc<str>, &[RateLimit]),
     message: &OnceMessage,
     waits: &mut impl FnMut(Wait),
 ) -> Result<(Arc<Robot>, i64), OnceError> {
@@ -189,7 +190,7 @@ async fn take_turn(
         }
         // Read anew each time: the server goes on sending while this waits.
         let robot = Robot::new(Arc::clone(id));
-        robot.load(store, clock, &config.rate_limits).await?;
+        robot.load(store, clock, limits).await?;
         robot.pass_over_backoff();
         let now = clock.mono();
         let due = robot.due(now);

@@ -183,7 +183,7 @@ impl Worker {
     /// One message, from the choice to its outcome. The newest state and the newest template win, so the choice is
     /// made only when the robot can be sent to.
     async fn turn(&self) -> Result<(), StoreError> {
-        self.robot.load(&*self.shared.store, &*self.shared.clock, &self.config.rate_limits).await?;
+        self.robot.load(&*self.shared.store, &*self.shared.clock, &self.robot_config.rate_limits).await?;
         if self.due().await.is_err() {
             return Ok(());
         }
@@ -251,7 +251,7 @@ impl Worker {
     }
 
     async fn send(&self, letter: &Letter) -> Verdict {
-        let RobotConfig { url, secret } = &self.robot_config;
+        let RobotConfig { url, secret, .. } = &self.robot_config;
         let kind = self.config.kind;
         let request = channel::sign(kind, url, secret.as_ref(), &letter.body, self.shared.clock.now_ms());
         let start = self.shared.clock.mono();
