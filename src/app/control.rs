@@ -87,5 +87,6 @@ fn line(bot: BotView) -> BotLine {
     line.waiting_alerts = bot.waiting_alerts;
     line.waiting_groups = bot.waiting_groups;
     line.oldest = bot.oldest_ms.and_then(moment);
+    line.spoken_for_by = bot.spoken_for_by;
     line
 }

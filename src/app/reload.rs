@@ -98,6 +98,7 @@ impl Reloader {
             (Err(mistakes), _) => Err(AppError::Config(mistakes)),
             (_, Err(error)) => Err(error),
         };
+        self.dispatcher.reloaded(result.as_ref().err().map(ToString::to_string).as_deref());
         match &result {
             Ok(()) => {
                 let now = self.clock.now();

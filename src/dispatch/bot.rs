@@ -19,6 +19,10 @@ pub(super) struct Bot {
     desk: Mutex<Desk>,
     /// Rung when something may have become ready.
     pub(super) bell: Notify,
+    /// One ring for whoever takes over: kept until it is heard.
+    pub(super) alarm: Notify,
+    /// The bot that speaks for it at present.
+    speaker: Mutex<Option<Arc<str>>>,
     /// Whether its worker can not run, or panicked and has finished no message since.
     pub(super) stuck: AtomicBool,
 }
@@ -70,6 +74,8 @@ impl Bot {
             queue: Mutex::new(queue),
             desk: Mutex::default(),
             bell: Notify::new(),
+            alarm: Notify::new(),
+            speaker: Mutex::default(),
             stuck: AtomicBool::new(false),
         })
     }
@@ -93,5 +99,16 @@ impl Bot {
 
     pub(super) fn ring(&self) {
         self.bell.notify_waiters();
+        self.alarm.notify_one();
+    }
+
+    /// The bot that speaks for it at present.
+    pub(super) fn speaker(&self) -> Option<Arc<str>> {
+        self.speaker.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets who speaks for it; returns who did before.
+    pub(super) fn set_speaker(&self, speaker: Option<Arc<str>>) -> Option<Arc<str>> {
+        std::mem::replace(&mut *self.speaker.lock().unwrap_or_else(PoisonError::into_inner), speaker)
     }
 }

@@ -1,6 +1,5 @@
 //! The room's own metrics, and the proof: the queues' terms, read all at once at every scrape.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ pub struct DispatchMetrics {
     send: HistogramVec,
     delay: HistogramVec,
     template_errors: IntCounterVec,
+    handed_over: IntCounterVec,
 }
 
 impl DispatchMetrics {
@@ -53,12 +53,17 @@ impl DispatchMetrics {
                 Opts::new("alarmbell_template_errors_total", "Messages whose custom template failed."),
                 &["template"],
             )?,
+            handed_over: IntCounterVec::new(
+                Opts::new("alarmbell_fallback_alerts_total", "Alert states that a bot's fallback tells in its place."),
+                &["bot"],
+            )?,
         };
         registry.register(Box::new(metrics.messages.clone()))?;
         registry.register(Box::new(metrics.attempts.clone()))?;
         registry.register(Box::new(metrics.send.clone()))?;
         registry.register(Box::new(metrics.delay.clone()))?;
         registry.register(Box::new(metrics.template_errors.clone()))?;
+        registry.register(Box::new(metrics.handed_over.clone()))?;
         for kind in BotKind::ALL {
             metrics.send.with_label_values(&[kind.as_str()]);
         }
@@ -67,6 +72,7 @@ impl DispatchMetrics {
 
     /// Starts a bot's series at 0, so that the first increase is seen.
     pub(super) fn bot(&self, bot: &str) {
+        self.handed_over.with_label_values(&[bot]);
         for verdict in Verdict::WORDS {
             self.attempts.with_label_values(&[bot, verdict]);
         }
@@ -92,6 +98,10 @@ impl DispatchMetrics {
     pub(super) fn told_after(&self, kind: BotKind, severity: &str, waited_ms: Millis) {
         let seconds = Duration::from_millis(u64::try_from(waited_ms).unwrap_or(0)).as_secs_f64();
         self.delay.with_label_values(&[kind.as_str(), severity]).observe(seconds);
+    }
+
+    pub(super) fn handed_over(&self, bot: &str, alerts: u64) {
+        self.handed_over.with_label_values(&[bot]).inc_by(alerts);
     }
 
     pub(super) fn template_error(&self, template: &str) {
@@ -179,8 +189,6 @@ impl QueueCollector {
     fn read(&self, shared: &Shared) -> prometheus::Result<Vec<MetricFamily>> {
         let families = Families::new()?;
         let settings = shared.settings.load();
-        let letters: HashMap<Arc<str>, u64> =
-            shared.dead_letters.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         for bot in shared.all_bots() {
             let name = &*bot.name;
             let queue = bot.queue();
@@ -196,7 +204,7 @@ impl QueueCollector {
             families.groups.with_label_values(&[name]).set(i64::try_from(groups).unwrap_or(i64::MAX));
             let oldest = oldest.map_or(Duration::ZERO, |ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
             families.oldest.with_label_values(&[name]).set(oldest.as_secs_f64());
-            families.letters.with_label_values(&[name]).set(signed(letters.get(&bot.name).copied().unwrap_or(0)));
+            families.letters.with_label_values(&[name]).set(signed(shared.letters(name, terms.dead).unwrap_or(0)));
             let Some(config) = settings.bots.get(&bot.name) else { continue };
             let views: Vec<_> = shared.robots_of(config).iter().map(|r| r.view(shared.clock.mono())).collect();
             families.tokens.with_label_values(&[name]).set(views.iter().map(|view| i64::from(view.1)).sum());

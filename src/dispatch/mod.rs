@@ -15,9 +15,14 @@ mod metrics;
 mod once;
 mod outcome;
 mod preview;
+mod relief;
+#[cfg(test)]
+mod relief_tests;
+mod report;
 mod robot;
 mod shared;
 mod sources;
+mod tend;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -25,7 +30,8 @@ mod tests_storm;
 mod view;
 mod worker;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -34,14 +40,16 @@ use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::bot::Bot;
+use self::bot::{Bot, Open};
+use self::relief::Relief;
+use self::report::Reports;
 use self::shared::Shared;
 use self::worker::Worker;
 use crate::clock::Clock;
-use crate::model::{Fingerprint, MessageId, Severities};
+use crate::model::{BotKind, Fingerprint, MessageId, Severities};
 use crate::render::{LinkRewrite, Templates};
 use crate::routing::Router;
-use crate::store::{Feed, Retention, Store, StoreError};
+use crate::store::{Feed, Store, StoreError};
 use crate::waiting::{Options, StormOptions};
 
 pub use client::client;
@@ -50,15 +58,6 @@ pub use metrics::DispatchMetrics;
 pub use once::{Once, OnceError, OnceMessage, Sent, Wait, send_once};
 pub use preview::{Preview, Previews, preview, preview_digest};
 pub use view::{BotView, RobotView};
-
-/// How often the store and the queues are tidied up.
-const TEND: Duration = Duration::from_secs(10);
-/// Superseded rows that are deleted at once outside an outcome.
-const GARBAGE: usize = 500;
-/// Told states are looked through for old ones this often, counted in rounds of [`TEND`].
-const FORGET_EVERY: u32 = 30;
-/// Finished attempts are of use to pacing for the longest window that a config allows, twice.
-const ATTEMPTS_KEPT: Duration = Duration::from_secs(2 * 86_400 + 3_600);
 
 /// Fills a buffer with random bytes that nobody can guess.
 pub type RandomBytes = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
@@ -97,6 +96,8 @@ impl Settings {
 
 struct Running {
     config: Arc<BotConfig>,
+    /// Whether it has workers: one that could not start may be able to at the next reload.
+    works: bool,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -106,6 +107,9 @@ pub struct Dispatcher {
     shared: Arc<Shared>,
     running: tokio::sync::Mutex<HashMap<Arc<str>, Running>>,
     retention: Duration,
+    /// Whether the store does not know yet who falls back to whom.
+    fallbacks_owed: AtomicBool,
+    reports: Reports,
 }
 
 /// What a dispatcher is made of.
@@ -142,7 +146,13 @@ impl Dispatcher {
             dead_letters: Mutex::default(),
         });
         registry.register(Box::new(metrics::QueueCollector::new(&shared)?))?;
-        Ok(Self { shared, running: tokio::sync::Mutex::default(), retention: parts.retention })
+        Ok(Self {
+            shared,
+            running: tokio::sync::Mutex::default(),
+            retention: parts.retention,
+            fallbacks_owed: AtomicBool::new(false),
+            reports: Reports::default(),
+        })
     }
 
     /// Who must hear of commits: give it to [`Store::replay`].
@@ -177,8 +187,7 @@ impl Dispatcher {
         let mut running = self.running.lock().await;
         let mut stopped = Vec::new();
         running.retain(|name, run| {
-            // One that could not start may be able to now.
-            let keep = settings.bots.get(name).is_some_and(|config| **config == *run.config) && !run.tasks.is_empty();
+            let keep = settings.bots.get(name).is_some_and(|config| **config == *run.config) && run.works;
             if !keep {
                 run.stop.cancel();
                 run.tasks.close();
@@ -192,6 +201,7 @@ impl Dispatcher {
         for bot in self.shared.all_bots() {
             bot.queue().set_options(settings.options);
         }
+        self.fallbacks_owed.store(true, Ordering::Relaxed);
         // A store that does not answer must leave no bot without its workers.
         let lifted = self.lift().await;
         for (name, config) in &settings.bots {
@@ -202,8 +212,7 @@ impl Dispatcher {
         }
         drop(running);
         lifted?;
-        let fallbacks = settings.bots.values().map(|bot| (Arc::clone(&bot.name), bot.fallback.clone())).collect();
-        self.shared.store.remember_fallbacks(fallbacks).await?;
+        self.remember_fallbacks().await?;
         self.rehome_all().await
     }
 
@@ -221,13 +230,17 @@ impl Dispatcher {
     async fn spawn(&self, config: &Arc<BotConfig>) -> Running {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let bot = self.shared.bot(&config.name);
+        bot.set_speaker(None);
         self.close_foreign(&bot, config).await;
-        match client(&config.http) {
+        self.lock_open(&bot, config).await;
+        let client = client(&config.http);
+        let works = client.is_ok();
+        match client {
             Ok(client) => {
                 bot.set_stuck(false);
                 let pool: Arc<[_]> = self.shared.robots_of(config).into();
                 for (robot, robot_config) in pool.iter().map(Arc::clone).zip(&config.robots) {
-                    robot.prepare(&config.rate_limits);
+                    robot.prepare(&robot_config.rate_limits);
                     let worker = Worker {
                         shared: Arc::clone(&self.shared),
                         bot: Arc::clone(&bot),
@@ -248,7 +261,36 @@ impl Dispatcher {
                 tracing::error!(bot = %config.name, %error, "the bot's http_config can not be used");
             }
         }
-        Running { config: Arc::clone(config), stop, tasks }
+        if config.fallback.is_some() {
+            tasks.spawn(Relief::new(&self.shared, &bot, config, !works, &stop).supervised());
+        }
+        Running { config: Arc::clone(config), works, stop, tasks }
+    }
+
+    /// Messages that an earlier process left open: their alerts are locked before any worker of the bot starts, or another
+    /// robot of a pool could tell a newer state first. Those that will not be sent again as they are end here.
+    async fn lock_open(&self, bot: &Bot, config: &BotConfig) {
+        let open = std::mem::take(&mut bot.desk().open);
+        let mut kept = VecDeque::with_capacity(open.len());
+        for Open { message, items } in open {
+            let covers: Vec<_> = message.covers.iter().map(|(pos, fingerprint, _)| (*pos, *fingerprint)).collect();
+            let items = items.unwrap_or_else(|| bot.queue().lock(&covers));
+            // In a pool, what was overtaken meanwhile may be in the chat already.
+            let whole = items.len() == covers.len() || config.robots.len() == 1;
+            let open = Open { message, items: Some(items) };
+            // One that covers nothing is of the `send` command, which may be at it still.
+            if covers.is_empty() || (config.kind == BotKind::DingTalk && whole) {
+                kept.push_back(open);
+                continue;
+            }
+            if let Err(error) = outcome::give_up(&self.shared, bot, &open.message).await {
+                tracing::warn!(bot = %bot.name, %error, "an old message can not be closed yet");
+                kept.push_back(open);
+                continue;
+            }
+            bot.release(&open);
+        }
+        bot.desk().open = kept;
     }
 
     /// Gives up messages that were open at robots which the bot no longer has.
@@ -293,65 +335,6 @@ impl Dispatcher {
             bot.queue().moved(up_to, to.is_empty());
             tracing::warn!(bot = %bot.name, alerts = moved, to = ?to, "alerts of a bot that is gone were moved");
         }
-        Ok(())
-    }
-
-    /// Tidies up until it is told to stop: rows of superseded states, old history, told states out of memory.
-    pub async fn tend(&self, stop: CancellationToken) {
-        let mut round = 0_u32;
-        loop {
-            if let Err(error) = self.tend_once(round.is_multiple_of(FORGET_EVERY)).await {
-                tracing::warn!(%error, "clean-up waits for the store");
-            }
-            round = round.wrapping_add(1);
-            let until = self.shared.clock.mono() + TEND;
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.shared.clock.sleep_until(until) => {}
-            }
-        }
-    }
-
-    async fn tend_once(&self, forget: bool) -> Result<(), StoreError> {
-        let now_ms = self.shared.clock.now_ms();
-        for bot in self.shared.all_bots() {
-            loop {
-                let garbage = bot.queue().take_garbage_for(&[], GARBAGE);
-                if garbage.is_empty() {
-                    break;
-                }
-                if let Err(error) = self.shared.store.superseded(Arc::clone(&bot.name), garbage.clone()).await {
-                    bot.queue().return_garbage(garbage);
-                    return Err(error);
-                }
-            }
-            if forget {
-                bot.queue().forget(now_ms);
-            }
-        }
-        self.rehome_all().await?;
-        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4);
-        let retention = Retention {
-            history_before_ms: now_ms - ms(self.retention),
-            resolved_before_ms: now_ms - ms(Options::default().resolved_memory),
-            attempts_before_ms: now_ms - ms(ATTEMPTS_KEPT),
-        };
-        while self.shared.store.clean(retention).await? {
-            tokio::task::yield_now().await;
-        }
-        self.shared.store.size().await?;
-        let counts = self.shared.store.dead_letter_counts().await?;
-        *self.shared.dead_letters.lock().unwrap_or_else(PoisonError::into_inner) = counts.into_iter().collect();
-        Ok(())
-    }
-
-    /// Dead letters were changed from outside: counts them anew.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn count_dead_letters(&self) -> Result<(), StoreError> {
-        let counts = self.shared.store.dead_letter_counts().await?;
-        *self.shared.dead_letters.lock().unwrap_or_else(PoisonError::into_inner) = counts.into_iter().collect();
         Ok(())
     }
 

@@ -31,6 +31,15 @@ pub(super) struct Robot {
     inner: Mutex<Inner>,
 }
 
+/// Why a robot takes nothing at present.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Trouble {
+    /// Until a person has changed something.
+    Misconfigured,
+    /// Since then (wall clock).
+    Failing(Millis),
+}
+
 struct Inner {
     bucket: Bucket,
     limits: Vec<(u32, Duration)>,
@@ -39,6 +48,8 @@ struct Inner {
     paused_until: Duration,
     /// The newest attempt that the bucket knows of.
     last_attempt: i64,
+    /// Whether an attempt is on its way.
+    flying: bool,
     loaded: bool,
 }
 
@@ -54,6 +65,7 @@ impl Robot {
                 state: RobotState::default(),
                 paused_until: Duration::ZERO,
                 last_attempt: 0,
+                flying: false,
                 loaded: false,
             }),
         })
@@ -132,11 +144,14 @@ impl Robot {
     pub(super) fn started(&self, attempt: i64, now: Duration) {
         let mut inner = self.inner();
         inner.bucket.start(now);
+        inner.flying = true;
         inner.last_attempt = inner.last_attempt.max(attempt);
     }
 
     pub(super) fn ended(&self, now: Duration) {
-        self.inner().bucket.end(now);
+        let mut inner = self.inner();
+        inner.bucket.end(now);
+        inner.flying = false;
     }
 
     /// Failures in a row, for penalties that grow.
@@ -205,6 +220,32 @@ impl Robot {
         }
     }
 
+    /// What is stored of it may be newer: `send` got a penalty, say. Then it holds here, too.
+    pub(super) async fn reload_state(&self, store: &dyn Store, clock: &dyn Clock) -> Result<(), StoreError> {
+        let (state, _) = store.robot(&self.id, clock.now_ms()).await?;
+        if state.last_verdict_ms > self.inner().state.last_verdict_ms {
+            self.set(state, clock.now_ms(), clock.mono());
+        }
+        Ok(())
+    }
+
+    /// Whether it takes nothing at present, and since when (wall clock). `None` once its pause is over, until it is tried
+    /// again.
+    pub(super) fn trouble(&self, now: Duration) -> Option<Trouble> {
+        let inner = self.inner();
+        let failing = inner.state.failing_since_ms != 0 && (inner.paused_until > now || inner.flying);
+        failing.then(|| match inner.state.last_verdict == MISCONFIGURED {
+            true => Trouble::Misconfigured,
+            false => Trouble::Failing(inner.state.failing_since_ms),
+        })
+    }
+
+    /// Its state once it was read from the store.
+    pub(super) fn state(&self) -> Option<RobotState> {
+        let inner = self.inner();
+        inner.loaded.then(|| inner.state.clone())
+    }
+
     /// Its state, free tokens, and whether it takes messages as far as is known.
     pub(super) fn view(&self, now: Duration) -> (RobotState, u32, bool) {
         let inner = self.inner();
@@ -217,6 +258,6 @@ const fn times(attempt: &AttemptTimes) -> (Millis, Option<Millis>) {
     (attempt.started_ms, attempt.ended_ms)
 }
 
-fn millis(duration: Duration) -> Millis {
+pub(super) fn millis(duration: Duration) -> Millis {
     Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX / 4)
 }

@@ -24,7 +24,8 @@ pub(crate) struct Shared {
     pub(super) fraction: RandomFraction,
     pub(super) bots: RwLock<HashMap<Arc<str>, Arc<Bot>>>,
     pub(super) robots: Mutex<HashMap<Arc<str>, Arc<Robot>>>,
-    pub(super) dead_letters: Mutex<HashMap<Arc<str>, u64>>,
+    /// Dead letters when they were counted, and how many alerts had died by then.
+    pub(super) dead_letters: Mutex<HashMap<Arc<str>, (u64, u64)>>,
 }
 
 impl Shared {
@@ -36,6 +37,12 @@ impl Shared {
         let options = self.settings.load().options;
         let new = || Bot::new(Arc::clone(name), Queue::new(options, Terms::default()));
         Arc::clone(bots.entry(Arc::clone(name)).or_insert_with(new))
+    }
+
+    /// Dead letters kept of a bot of whose alerts so many have died until now. `None` before they are counted.
+    pub(super) fn letters(&self, bot: &str, died: u64) -> Option<u64> {
+        let letters = self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner);
+        letters.get(bot).map(|(kept, before)| kept + died.saturating_sub(*before))
     }
 
     /// In name order.

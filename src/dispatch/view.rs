@@ -37,6 +37,8 @@ pub struct BotView {
     pub waiting_groups: u64,
     /// When the oldest waiting state was accepted.
     pub oldest_ms: Option<Millis>,
+    /// The bot that speaks for it now, because none of its robots takes messages.
+    pub spoken_for_by: Option<String>,
     /// Its robots.
     pub robots: Vec<RobotView>,
 }
@@ -77,6 +79,7 @@ impl Dispatcher {
                 waiting_alerts: queue.len(),
                 waiting_groups: u64::try_from(queue.groups_waiting()).unwrap_or(u64::MAX),
                 oldest_ms: queue.oldest_ms(),
+                spoken_for_by: bot.speaker().map(|name| name.to_string()),
                 robots: robots.collect(),
             });
         }

@@ -71,14 +71,17 @@ pub struct BotLine {
     pub last_verdict: String,
     /// When that came.
     pub last_verdict_at: Option<Timestamp>,
-    /// What that robot said, when it was not "delivered".
+    /// What the robot said for which a person must do something, the newest first; else what the robot of the newest
+    /// verdict said, when it was not "delivered".
     pub reason: String,
-    /// What a person must do, when one must.
+    /// What a person must do about that same robot, when one must.
     pub remedy: String,
     /// When the first of its robots may send again; `None` when one may now.
     pub paused_until: Option<Timestamp>,
     /// Whether any of its robots takes messages, as far as is known.
     pub up: bool,
+    /// The bot that tells its alerts now, because none of its robots takes messages.
+    pub spoken_for_by: Option<String>,
     /// Its robots.
     pub robots: Vec<RobotLine>,
 }
@@ -99,6 +102,7 @@ impl BotLine {
             remedy: String::new(),
             paused_until: None,
             up: false,
+            spoken_for_by: None,
             robots: Vec::new(),
         }
     }
@@ -113,11 +117,12 @@ impl BotLine {
         if let Some(last) = robots.iter().max_by_key(|robot| robot.last_verdict_at) {
             self.last_verdict.clone_from(&last.last_verdict);
             self.last_verdict_at = last.last_verdict_at;
-            self.reason.clone_from(&last.reason);
+            // Somebody must act even when another robot spoke since.
+            let broken = robots.iter().filter(|robot| !robot.remedy.is_empty());
+            let shown = broken.max_by_key(|robot| robot.last_verdict_at).unwrap_or(last);
+            self.reason.clone_from(&shown.reason);
+            self.remedy.clone_from(&shown.remedy);
         }
-        // Somebody must act even when another robot spoke since.
-        let remedy = robots.iter().find(|robot| !robot.remedy.is_empty());
-        self.remedy = remedy.map(|robot| robot.remedy.clone()).unwrap_or_default();
         self.robots = robots;
         self
     }
