@@ -244,6 +244,8 @@ impl Worker {
                     let _ = self.sleep(LOOK_AGAIN).await;
                 } else {
                     self.robot.learn(&others, &*self.shared.clock);
+                    // It may have got a penalty by them.
+                    self.robot.reload_state(&*self.shared.store, &*self.shared.clock).await?;
                 }
                 Ok(None)
             }
