@@ -15,6 +15,7 @@ mod merge;
 mod network;
 mod pace;
 mod receive;
+mod relief;
 mod reload;
 mod route;
 mod secrets;

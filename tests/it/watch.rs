@@ -8,7 +8,7 @@ use crate::support::web::{Answer, CLIENT};
 use crate::support::{Hook, Place, Robots, config, payload};
 
 /// Every metric that the design names, as it stands in the text format.
-const METRICS: [&str; 31] = [
+const METRICS: [&str; 32] = [
     "alarmbell_alert_states_accepted_total",
     "alarmbell_alert_states_told_total",
     "alarmbell_alert_states_superseded_total",
@@ -31,6 +31,7 @@ const METRICS: [&str; 31] = [
     "alarmbell_send_duration_seconds_bucket",
     "alarmbell_delivery_delay_seconds_bucket",
     "alarmbell_template_errors_total",
+    "alarmbell_fallback_alerts_total",
     "alarmbell_dead_letters",
     "alarmbell_store_commit_duration_seconds_bucket",
     "alarmbell_store_batch_webhooks_bucket",
