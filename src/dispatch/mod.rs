@@ -22,11 +22,11 @@ mod report;
 mod robot;
 mod shared;
 mod sources;
+#[cfg(test)]
+mod storm_tests;
 mod tend;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_storm;
 mod view;
 mod worker;
 

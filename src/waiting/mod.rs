@@ -26,10 +26,6 @@ mod storm;
 mod tree;
 
 #[cfg(test)]
-mod model_tests;
-#[cfg(test)]
-mod plain;
-#[cfg(test)]
 mod tests;
 
 use std::time::Duration;

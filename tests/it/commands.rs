@@ -162,7 +162,10 @@ async fn send_says_what_the_robot_said_and_what_to_do() {
 async fn send_takes_its_turn_among_the_servers_messages() {
     let robots = Robots::start().await;
     let bot = robots.bot_with(BotKind::WeCom, "wc", limited(6, 4)).limits("{messages: 6, per: 4s}");
-    let place = Place::new(&config(std::slice::from_ref(&bot), ""));
+    let place = Place::new(&config(
+        std::slice::from_ref(&bot),
+        "global: {dedup_window: 2s, language: en, timezone: UTC, digest: {threshold: 100}}",
+    ));
     let server = place.serve().await;
     for n in 0..12 {
         server.take(&Hook::new(&format!("g{n}")).named(&format!("Turn{n:02}")).firing("n1")).await;

@@ -27,6 +27,9 @@ async fn demand(server: &Server, groups: std::ops::Range<usize>) {
     }
 }
 
+/// No digests: what paces a robot is shown under constant demand.
+const ONE_BY_ONE: &str = "global: {dedup_window: 2s, language: en, timezone: UTC, digest: {threshold: 10000}}";
+
 /// Waits until so many requests have come, or a refusal: then there is nothing to wait for.
 async fn wait_requests(robots: &Robots, bot: &Bot, least: usize, patience: Duration) {
     let what = format!("{} was called {least} times", bot.name);
@@ -51,7 +54,7 @@ async fn constant_demand_uses_the_limits_and_never_exceeds_them() {
     let robots = Robots::start().await;
     let bots = fast(&robots);
     let entries: Vec<Bot> = bots.iter().map(|(bot, _)| bot.clone()).collect();
-    let place = Place::new(&config(&entries, ""));
+    let place = Place::new(&config(&entries, ONE_BY_ONE));
     let server = place.serve().await;
     demand(&server, 0..60).await;
     for (bot, limit) in &bots {
@@ -71,7 +74,7 @@ async fn a_restart_in_mid_window_forgets_no_attempt() {
     let robots = Robots::start().await;
     let bots = fast(&robots);
     let entries: Vec<Bot> = bots.iter().map(|(bot, _)| bot.clone()).collect();
-    let place = Place::new(&config(&entries, ""));
+    let place = Place::new(&config(&entries, ONE_BY_ONE));
     let mut server = place.serve().await;
     demand(&server, 0..40).await;
     for part in 1..=3 {
@@ -94,7 +97,7 @@ async fn bots_that_share_a_url_share_its_limit() {
     let one = robots.bot_with(BotKind::WeCom, "one", rules).limits("{messages: 6, per: 3s}");
     let mut two = one.clone();
     two.name = "two".to_owned();
-    let place = Place::new(&config(&[one.clone(), two], ""));
+    let place = Place::new(&config(&[one.clone(), two], ONE_BY_ONE));
     let server = place.serve().await;
     demand(&server, 0..8).await;
     wait_requests(&robots, &one, 14, Duration::from_secs(30)).await;
@@ -111,7 +114,7 @@ async fn a_real_minute_of_each_vendor() {
             .map(|(kind, name, limit)| (robots.bot_with(kind, name, Rules::default()).vendor_limits(), limit))
             .collect();
     let entries: Vec<Bot> = bots.iter().map(|(bot, _)| bot.clone()).collect();
-    let place = Place::new(&config(&entries, ""));
+    let place = Place::new(&config(&entries, ONE_BY_ONE));
     let server = place.serve().await;
     demand(&server, 0..110).await;
     for (bot, limit) in &bots {

@@ -60,15 +60,17 @@ fn window_ms(speed: u32) -> u64 {
 }
 
 /// The config of the server. The times are those of a demonstration: 2 s instead of 45 s until an unchanged alert is
-/// a reminder, and a person is called again after 15 s.
+/// a reminder, 15 s between digests, and a person is called again after 15 s.
 pub(super) fn config(robots: SocketAddr, speed: u32) -> String {
     let window = window_ms(speed);
     let dedup = 2_000 / u64::from(speed.max(1));
+    let interval = (15_000 / u64::from(speed.max(1))).max(1_000);
     format!(
         r#"global:
   language: zh
   timezone: Asia/Shanghai
   dedup_window: {dedup}ms
+  digest: {{interval: {interval}ms}}
   http_config: {{proxy_from_environment: false}}
 bots:
   - name: ops-dingtalk

@@ -1,10 +1,9 @@
 //! The rules once more, as plainly as they can be said: lists, and everything is counted anew each time.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 
-use super::{Item, Options, Picked, Told};
 use crate::model::{Change, Fingerprint, GroupId, Head, HeadFlags, How, Millis, Status};
+use crate::waiting::{Item, Options, Picked, Told};
 
 /// What became of a position.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,13 +1,12 @@
 //! Random lives of a queue, beside the plain rules and a store that can crash.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::plain::{Fate, Plain, flaps};
-use super::{Item, Options, Picked, Queue, Terms, Told};
 use crate::model::{Change, Fingerprint, Head, HeadFlags, How, Millis, Status};
+use crate::waiting::{Item, Options, Picked, Queue, Terms, Told};
 
 const ALERTS: u64 = 4;
 
