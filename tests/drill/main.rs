@@ -1,0 +1,131 @@
+//! The drills: storms, crashes and faults, against the real program and the strict sandbox. Anyone can run them:
+//! `cargo test --release --test drill -- all`; docs/drills.md says more.
+//!
+//! What is held is read out of the sandbox's own record; of alarmbell's word only the equation over its metrics, the 200 to a
+//! webhook, and the lists that its messages link to, which must agree with the messages' own figures.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+#![allow(unreachable_pub, missing_docs, reason = "a program, not a library; the harness is shared by binaries")]
+
+#[path = "../it/support/mod.rs"]
+mod support;
+
+mod args;
+mod chat;
+mod crash;
+mod fault;
+mod full;
+mod judge;
+mod ledger;
+mod load;
+mod parse;
+mod report;
+mod storm;
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use args::{Asked, Drill, Options};
+use chat::Chat;
+use report::{Report, Section};
+
+/// How the drills start the server: its messages link to their lists.
+pub const FLAGS: [&str; 2] = ["--web.external-url=http://drill.example", "--log.level=info"];
+
+/// Writes what the robot was told, when that was asked for.
+pub fn keep_chat(options: &Options, name: &str, chat: &Chat) {
+    if let Some(folder) = &options.chat {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join(format!("{name}.txt")), chat.draw()).unwrap();
+    }
+}
+
+/// A part that broke off has failed.
+async fn part(name: &str, work: impl Future<Output = Vec<Section>> + Send + 'static) -> Vec<Section> {
+    match tokio::spawn(work).await {
+        Ok(sections) => sections,
+        Err(error) => {
+            let mut section = Section::new(name);
+            section.check("runs to its end", false, error);
+            vec![section]
+        }
+    }
+}
+
+async fn drill(drill: Drill, options: Options) -> Vec<Section> {
+    let mut sections = Vec::new();
+    match drill {
+        Drill::Storm if options.short => {
+            // Side by side: a storm is mostly waiting.
+            let storms: Vec<_> = options
+                .shapes
+                .iter()
+                .map(|shape| {
+                    let (options, shape) = (options.clone(), *shape);
+                    tokio::spawn(part(shape.as_str(), async move { storm::run(&options, shape).await }))
+                })
+                .collect();
+            for storm in storms {
+                sections.extend(storm.await.unwrap());
+            }
+        }
+        Drill::Storm => {
+            for shape in options.shapes.clone() {
+                let options = options.clone();
+                sections.extend(part(shape.as_str(), async move { storm::run(&options, shape).await }).await);
+            }
+        }
+        Drill::Crash => sections.extend(part("crash", async move { crash::run(&options).await }).await),
+        Drill::Fault => {
+            let also = options.clone();
+            sections.extend(part("fault", async move { fault::run(&options).await }).await);
+            sections.extend(part("disk full", async move { full::run(&also).await }).await);
+        }
+    }
+    sections
+}
+
+async fn all(options: Options) -> Report {
+    let mut report = Report { seed: options.seed, ..Report::default() };
+    println!("seed {}", options.seed);
+    if options.short {
+        // The crash drill keeps the processors busy; the others wait for robots most of the time.
+        for one in options.drills.iter().filter(|one| **one == Drill::Crash) {
+            drill(*one, options.clone()).await.into_iter().for_each(|section| report.add(section));
+        }
+        let others = options.drills.iter().filter(|one| **one != Drill::Crash);
+        let running: Vec<_> = others.map(|one| tokio::spawn(drill(*one, options.clone()))).collect();
+        for one in running {
+            one.await.unwrap().into_iter().for_each(|section| report.add(section));
+        }
+        return report;
+    }
+    for one in &options.drills {
+        drill(*one, options.clone()).await.into_iter().for_each(|section| report.add(section));
+    }
+    report
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let options = match args::read(&arguments) {
+        Asked::Run(options) => options,
+        Asked::Nothing => return ExitCode::SUCCESS,
+        Asked::Wrong(mistake) => {
+            eprintln!("{mistake}\n{}", args::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    let begun = Instant::now();
+    let path = options.report.clone();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let report = runtime.block_on(all(options));
+    if let Some(path) = path {
+        std::fs::write(&path, format!("{:#}\n", report.json())).unwrap();
+    }
+    match report.end(begun.elapsed().as_secs_f64()) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
