@@ -84,6 +84,8 @@ impl Watch {
 pub struct Chat {
     pub messages: Vec<Message>,
     pub refused: Vec<Record>,
+    /// The body of each request that was kept, by its number.
+    pub raws: Vec<(u64, String)>,
     pub lines: Vec<RequestLine>,
     pub stats: Stats,
 }
@@ -93,6 +95,7 @@ pub async fn chat(robots: &Robots, watch: &Watch, bot: &Bot, ledger: &Ledger, se
     let lines = robots.requests(bot);
     let times: BTreeMap<u64, u64> = lines.iter().map(|line| (line.seq, line.mono_us)).collect();
     let records = watch.records(bot);
+    let raws = records.iter().map(|record| (record.seq, record.raw.clone())).collect();
     let (shown, refused): (Vec<Record>, Vec<Record>) = records.into_iter().partition(|record| record.accepted);
     let mut messages = Vec::with_capacity(shown.len());
     for record in shown {
@@ -117,7 +120,7 @@ pub async fn chat(robots: &Robots, watch: &Watch, bot: &Bot, ledger: &Ledger, se
         }
         messages.push(message);
     }
-    Chat { messages, refused, lines, stats: robots.stats(bot) }
+    Chat { messages, refused, raws, lines, stats: robots.stats(bot) }
 }
 
 impl Chat {
@@ -166,16 +169,16 @@ impl Chat {
         wrong
     }
 
-    /// Messages that tell a state that was told before, and when.
-    pub fn repeats(&self) -> Vec<(usize, Duration)> {
-        let mut told: BTreeSet<(usize, Step)> = BTreeSet::new();
+    /// Messages that tell states that were told before: their place, and of each such state when it was told last.
+    pub fn repeats(&self) -> Vec<(usize, Vec<Duration>)> {
+        let mut told: BTreeMap<(usize, Step), Duration> = BTreeMap::new();
         let mut repeats = Vec::new();
         for (at, message) in self.messages.iter().enumerate() {
-            // All first: a message repeats others, not itself.
-            if message.tells.iter().any(|state| told.contains(state)) {
-                repeats.push((at, message.at));
+            let before: Vec<Duration> = message.tells.iter().filter_map(|state| told.get(state)).copied().collect();
+            if !before.is_empty() {
+                repeats.push((at, before));
             }
-            told.extend(message.tells.iter().copied());
+            told.extend(message.tells.iter().map(|state| (*state, message.at)));
         }
         repeats
     }

@@ -1,5 +1,6 @@
 //! The crash drill: kill -9 at random moments under load.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -191,22 +192,28 @@ pub async fn run(options: &Options) -> Vec<Section> {
     vec![section]
 }
 
-/// At most one message that repeats another between a kill and the next.
+/// At most one message that is told twice for each kill: the one that was in flight. It is told again when its turn comes,
+/// which may be after further kills.
 fn duplicates(section: &mut Section, who: &str, chat: &Chat, kills: &[Duration]) {
     let repeats = chat.repeats();
-    let mut most = 0;
+    let mut by_kill: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let mut wrong = Vec::new();
-    for n in 0..=kills.len() {
-        let from = if n == 0 { Duration::ZERO } else { kills[n - 1] };
-        let until = kills.get(n).copied().unwrap_or(Duration::MAX);
-        let here: Vec<usize> = repeats.iter().filter(|(_, at)| (from..until).contains(at)).map(|(at, _)| *at).collect();
-        most = most.max(here.len());
-        if here.len() > usize::from(n > 0) {
-            wrong.push(format!("after kill {n}: messages {here:?}"));
+    for (message, before) in &repeats {
+        let at = chat.messages[*message].at;
+        // The kill that met the earlier message in flight.
+        let mut met: Vec<usize> = before.iter().map(|told| kills.partition_point(|kill| kill < told)).collect();
+        met.sort_unstable();
+        met.dedup();
+        for kill in met {
+            match kills.get(kill).filter(|kill| **kill < at) {
+                Some(_) => by_kill.entry(kill).or_default().push(*message),
+                None => wrong.push(format!("message {message} repeats another, and no kill was between them")),
+            }
         }
     }
+    let many = by_kill.iter().filter(|(_, messages)| messages.len() > 1);
+    wrong.extend(many.map(|(kill, messages)| format!("kill {}: messages {messages:?}", kill + 1)));
     let known = chat.lines.iter().filter(|line| line.duplicate).count();
     section.figure(format!("{who}: messages shown twice, known again by their id"), format!("{}, {known}", repeats.len()));
-    section.figure(format!("{who}: shown twice between two kills at most"), most);
     section.none(format!("{who}: more than one duplicate message for a kill"), &wrong);
 }
