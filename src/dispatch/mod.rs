@@ -27,6 +27,8 @@ mod storm_tests;
 mod tend;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_clock;
 mod view;
 mod worker;
 
