@@ -65,6 +65,7 @@ pub struct Options {
     pub short: bool,
     pub report: Option<PathBuf>,
     pub chat: Option<PathBuf>,
+    pub help: bool,
 }
 
 /// What to do.
@@ -121,6 +122,7 @@ fn parse(arguments: &[String]) -> Result<Option<Options>, String> {
         short: false,
         report: None,
         chat: None,
+        help: false,
     };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -139,6 +141,7 @@ fn parse(arguments: &[String]) -> Result<Option<Options>, String> {
             "--short" => options.short = true,
             "--report" => options.report = Some(value()?.into()),
             "--chat" => options.chat = Some(value()?.into()),
+            "--help" | "-h" => return Ok(Some(Options { help: true, ..options })),
             // What `cargo test -- ...` hands to every test binary.
             "--list" | "--ignored" => return Ok(None),
             "--nocapture" | "--no-capture" | "--quiet" | "-q" | "--show-output" | "--include-ignored" => {}

@@ -103,8 +103,7 @@ pub async fn chat(robots: &Robots, watch: &Watch, bot: &Bot, ledger: &Ledger, se
         let said = parse::read(ledger, &record.title, &record.text);
         let tells = said.named.clone();
         let bytes = (record.bytes, record.limit);
-        let mut message =
-            Message { at, title: record.title, text: record.text, raw: record.raw, said, tells, bytes };
+        let mut message = Message { at, title: record.title, text: record.text, raw: record.raw, said, tells, bytes };
         if let (Some(server), Some(path)) = (server, message.page()) {
             let page = server.get(path).await;
             let listed = parse::page(ledger, &page.text);
@@ -202,7 +201,10 @@ impl Chat {
         let mut out = String::new();
         for message in &self.messages {
             let at = message.at.as_secs_f64();
-            out.push_str(&format!("---- {at:.3} s, {} of {} bytes: {}\n", message.bytes.0, message.bytes.1, message.title));
+            out.push_str(&format!(
+                "---- {at:.3} s, {} of {} bytes: {}\n",
+                message.bytes.0, message.bytes.1, message.title
+            ));
             out.push_str(&format!("{}\n", message.text));
         }
         for record in &self.refused {

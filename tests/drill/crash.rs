@@ -175,7 +175,10 @@ pub async fn run(options: &Options) -> Vec<Section> {
     wrong.extend(equation(&scrape(&server).await));
     let mut section = Section::new(format!("crash: kill -9, {} times", kills.len()));
     section.figure("with all kills, s", format!("{:.1}", killed.as_secs_f64()));
-    section.figure("until all was told after the last, s", format!("{:.1}", (robots.clock.mono() - begun - killed).as_secs_f64()));
+    section.figure(
+        "until all was told after the last, s",
+        format!("{:.1}", (robots.clock.mono() - begun - killed).as_secs_f64()),
+    );
     section.figure("webhooks answered 200", taken);
     section.figure("slowest start until it listens, s", format!("{:.2}", longest.as_secs_f64()));
     section.none(format!("the equation, after each of {} starts", starts + 1), &wrong);
@@ -183,7 +186,10 @@ pub async fn run(options: &Options) -> Vec<Section> {
         let who = bot.name.as_str();
         let chat = chat(&robots, &watch, bot, &ledger, Some(&server)).await;
         super::keep_chat(options, &format!("crash-{who}"), &chat);
-        section.figure(format!("{who}: messages shown, requests"), format!("{}, {}", chat.messages.len(), chat.lines.len()));
+        section.figure(
+            format!("{who}: messages shown, requests"),
+            format!("{}, {}", chat.messages.len(), chat.lines.len()),
+        );
         judge::limits(&mut section, who, &chat);
         judge::texts(&mut section, who, &chat);
         judge::losses(&mut section, who, &chat, &ledger);
@@ -214,6 +220,7 @@ fn duplicates(section: &mut Section, who: &str, chat: &Chat, kills: &[Duration])
     let many = by_kill.iter().filter(|(_, messages)| messages.len() > 1);
     wrong.extend(many.map(|(kill, messages)| format!("kill {}: messages {messages:?}", kill + 1)));
     let known = chat.lines.iter().filter(|line| line.duplicate).count();
-    section.figure(format!("{who}: messages shown twice, known again by their id"), format!("{}, {known}", repeats.len()));
+    section
+        .figure(format!("{who}: messages shown twice, known again by their id"), format!("{}, {known}", repeats.len()));
     section.none(format!("{who}: more than one duplicate message for a kill"), &wrong);
 }

@@ -100,10 +100,8 @@ fn cases(robots: &Robots, options: &Options) -> Vec<Case> {
             let name = format!("{}-{}", kind.as_str(), fault.as_str().replace('_', "-"));
             let (rules, yaml) = rules(*kind);
             let bot = robots.bot_with(*kind, &name, rules).limits(yaml);
-            let shows = matches!(
-                fault,
-                FaultKind::Timeout | FaultKind::CutAfter | FaultKind::Empty | FaultKind::CutJson
-            );
+            let shows =
+                matches!(fault, FaultKind::Timeout | FaultKind::CutAfter | FaultKind::Empty | FaultKind::CutJson);
             cases.push(Case { bot, fault, verdict, shows, penalty: Duration::from_secs(penalty) });
         }
     }
@@ -212,7 +210,8 @@ pub async fn run(options: &Options) -> Vec<Section> {
     let metrics = stage.metrics().await;
     let mut sections = Vec::new();
     for kind in &options.vendors {
-        let mut section = Section::new(format!("fault, {}: each fault in a row, in a small storm, and for long", kind.as_str()));
+        let mut section =
+            Section::new(format!("fault, {}: each fault in a row, in a small storm, and for long", kind.as_str()));
         let mut found = Found::default();
         for case in stage.cases.iter().filter(|case| case.bot.kind == *kind) {
             let chat = chat(&stage.robots, &watch, &case.bot, &stage.ledger, Some(&stage.server)).await;
@@ -277,9 +276,8 @@ impl Found {
         self.texts.extend(failed(section));
         let applied = chat.stats.faults.values().sum::<u64>();
         self.faults += applied;
-        let verdicts = |metrics: &Metrics, verdict: &str| {
-            metrics.sum("attempts_total", &[("bot", name), ("verdict", verdict)])
-        };
+        let verdicts =
+            |metrics: &Metrics, verdict: &str| metrics.sum("attempts_total", &[("bot", name), ("verdict", verdict)]);
         let counted = verdicts(metrics, case.verdict);
         // Every answer of a latent robot is a good one.
         if case.verdict != "delivered" && counted != applied as f64 {

@@ -103,26 +103,27 @@ pub fn sums(section: &mut Section, who: &str, chat: &Chat, ledger: &Ledger) {
         figures.folded.iter().for_each(|(state, n)| *folded.entry(*state).or_default() += n);
     }
     let mut exact = 0;
-    let mut compare = |what: &str, bounds: &BTreeMap<String, Bounds>, said: &BTreeMap<(State, String), u64>, open: bool| {
-        let mut wrong = Vec::new();
-        for state in [State::Firing, State::Resolved] {
-            let folded = if open { folded.get(&state).copied().unwrap_or(0) } else { 0 };
-            for (key, bound) in bounds {
-                let ((least, most), n) = (bound.of(state), said.get(&(state, key.clone())).copied().unwrap_or(0));
-                exact += u64::from(least == most);
-                // What is folded away may be of any name.
-                if n > most || n + folded < least {
-                    wrong.push(format!("{what} {key}, {state:?}: said {n}, posted {least} to {most}"));
+    let mut compare =
+        |what: &str, bounds: &BTreeMap<String, Bounds>, said: &BTreeMap<(State, String), u64>, open: bool| {
+            let mut wrong = Vec::new();
+            for state in [State::Firing, State::Resolved] {
+                let folded = if open { folded.get(&state).copied().unwrap_or(0) } else { 0 };
+                for (key, bound) in bounds {
+                    let ((least, most), n) = (bound.of(state), said.get(&(state, key.clone())).copied().unwrap_or(0));
+                    exact += u64::from(least == most);
+                    // What is folded away may be of any name.
+                    if n > most || n + folded < least {
+                        wrong.push(format!("{what} {key}, {state:?}: said {n}, posted {least} to {most}"));
+                    }
+                }
+                for ((_, key), n) in said.iter().filter(|((of, key), _)| *of == state && !bounds.contains_key(key)) {
+                    if !key.is_empty() {
+                        wrong.push(format!("{what} {key:?}, {state:?}: said {n}, never posted"));
+                    }
                 }
             }
-            for ((_, key), n) in said.iter().filter(|((of, key), _)| *of == state && !bounds.contains_key(key)) {
-                if !key.is_empty() {
-                    wrong.push(format!("{what} {key:?}, {state:?}: said {n}, never posted"));
-                }
-            }
-        }
-        wrong
-    };
+            wrong
+        };
     let mut wrong = compare("name", &by_name, &names, true);
     // Where a text counts ended ones without their severity, only their sum can be held to anything.
     let bare = totals.get(&(State::Resolved, String::new())).copied().unwrap_or(0);
@@ -135,7 +136,10 @@ pub fn sums(section: &mut Section, who: &str, chat: &Chat, ledger: &Ledger) {
             let (least, most) = bound.of(state);
             (sum.0 + least, sum.1 + most)
         });
-        section.figure(format!("{who}: told as {state:?}, at least and at most posted"), format!("{said}, {least}, {most}"));
+        section.figure(
+            format!("{who}: told as {state:?}, at least and at most posted"),
+            format!("{said}, {least}, {most}"),
+        );
         if !(least..=most).contains(&said) {
             wrong.push(format!("all, {state:?}: said {said}, posted {least} to {most}"));
         }

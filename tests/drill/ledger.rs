@@ -68,8 +68,14 @@ impl Ledger {
         let now = Timestamp::now();
         // An hour ago, so that no state begins in the future before its 60th firing.
         let began = Timestamp::from_second((now.as_second() / 60 - 60) * 60).unwrap();
-        let clock = |n: u32| (began + SignedDuration::from_mins(i64::from(n))).strftime("%H:%M").to_string();
-        Self { began, starts: (0..FIRINGS).map(|n| (clock(n), n)).collect(), alerts: Mutex::default() }
+        let mut ledger = Self { began, starts: HashMap::new(), alerts: Mutex::default() };
+        ledger.starts = (0..FIRINGS).map(|n| (ledger.clock(n), n)).collect();
+        ledger
+    }
+
+    /// When this firing of any alert begins, as messages show it: `HH:MM`, UTC.
+    pub fn clock(&self, firing: u32) -> String {
+        (self.began + SignedDuration::from_mins(i64::from(firing))).strftime("%H:%M").to_string()
     }
 
     pub fn alerts(&self) -> MutexGuard<'_, Vec<Alert>> {

@@ -61,7 +61,8 @@ pub async fn run(ledger: &Arc<Ledger>, clock: &Arc<SystemClock>, to: SocketAddr,
         queues.entry(post.group.clone()).or_default().push(post);
     }
     for queue in queues.into_values() {
-        let (ledger, clock, places, client) = (Arc::clone(ledger), Arc::clone(clock), Arc::clone(&places), client.clone());
+        let (ledger, clock, places, client) =
+            (Arc::clone(ledger), Arc::clone(clock), Arc::clone(&places), client.clone());
         tasks.spawn(async move {
             let (mut again, mut last, mut late) = (0, Duration::ZERO, Duration::ZERO);
             for item in queue {

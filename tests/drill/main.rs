@@ -20,6 +20,7 @@ mod ledger;
 mod load;
 mod parse;
 mod report;
+mod rig;
 mod storm;
 
 use std::future::Future;
@@ -89,6 +90,7 @@ async fn drill(drill: Drill, options: Options) -> Vec<Section> {
 async fn all(options: Options) -> Report {
     let mut report = Report { seed: options.seed, ..Report::default() };
     println!("seed {}", options.seed);
+    report.add(rig::check());
     if options.short {
         // The crash drill keeps the processors busy; the others wait for robots most of the time.
         for one in options.drills.iter().filter(|one| **one == Drill::Crash) {
@@ -110,6 +112,10 @@ async fn all(options: Options) -> Report {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let options = match args::read(&arguments) {
+        Asked::Run(options) if options.help => {
+            println!("{}", args::USAGE);
+            return ExitCode::SUCCESS;
+        }
         Asked::Run(options) => options,
         Asked::Nothing => return ExitCode::SUCCESS,
         Asked::Wrong(mistake) => {

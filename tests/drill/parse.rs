@@ -74,9 +74,8 @@ static MARK: LazyLock<Regex> = LazyLock::new(|| {
 static COUNTED: LazyLock<Regex> = LazyLock::new(|| re(r"(\d+) (?:more|alerts|in all): ([^\n]*)"));
 static PAIR: LazyLock<Regex> = LazyLock::new(|| re(r"(\d+) ([a-z]+)"));
 static HEAD: LazyLock<Regex> = LazyLock::new(|| re(r"Alarm digest \| (\d+) alerts? \|"));
-static CLASS: LazyLock<Regex> = LazyLock::new(|| {
-    re(r"^(Resolved |Still firing )?(?i:(critical|error|warning|info|none)) (\d+)(?:: (.*))?$")
-});
+static CLASS: LazyLock<Regex> =
+    LazyLock::new(|| re(r"^(Resolved |Still firing )?(?i:(critical|error|warning|info|none)) (\d+)(?:: (.*))?$"));
 static OTHERS: LazyLock<Regex> = LazyLock::new(|| re(r"^(\d+) other names?( resolved| still firing)?: (.*)$"));
 static NAME: LazyLock<Regex> = LazyLock::new(|| re(r"^(\S+) (\d+)$"));
 static TOLD: LazyLock<Regex> = LazyLock::new(|| re(r"(\d+) named, (\d+) counted"));
@@ -92,7 +91,7 @@ fn number(text: &str) -> u64 {
 /// Without markup and addresses.
 fn plain(text: &str) -> String {
     let text = LINK.replace_all(text, "");
-    TAG.replace_all(&text, " ").replace("**", "").replace("&gt;", ">")
+    TAG.replace_all(&text, "").replace("**", "").replace("&gt;", ">")
 }
 
 /// Alerts in the order in which they are named, each with the state that the time behind it says.
@@ -106,7 +105,8 @@ fn scan(ledger: &Ledger, text: &str) -> Vec<(usize, Step, bool)> {
         }
         let whole = &mark[0];
         let starts = (1..mark.len()).filter_map(|at| mark.get(at)).map(|part| part.as_str());
-        let firing = starts.filter(|part| part.len() == 5 && part.as_bytes()[2] == b':').find_map(|at| ledger.firing(at));
+        let firing =
+            starts.filter(|part| part.len() == 5 && part.as_bytes()[2] == b':').find_map(|at| ledger.firing(at));
         let (Some(alert), Some(firing)) = (last, firing) else { continue };
         let resolved = !whole.contains("since ") || mark.name("over").is_some();
         found.push((alert, firing * 2 + u32::from(resolved), mark.name("still").is_some()));
@@ -148,13 +148,19 @@ fn single(ledger: &Ledger, title: &str, text: &str) -> Said {
             (_, true) => State::Firing,
             (_, false) => State::Resolved,
         };
-        if state == State::Still { said.reminders.push(alert) } else { said.named.push((alert, step)) }
+        if state == State::Still {
+            said.reminders.push(alert)
+        } else {
+            said.named.push((alert, step))
+        }
         said.figures.add(state, known.severity, &known.name, 1);
     }
     let any = said.named.first().map(|(alert, _)| *alert).or(said.reminders.first().copied());
     let name = match any {
         Some(alert) => alerts[alert].name.clone(),
-        None => alerts.iter().find(|alert| title.contains(&alert.name)).map_or(String::new(), |alert| alert.name.clone()),
+        None => {
+            alerts.iter().find(|alert| title.contains(&alert.name)).map_or(String::new(), |alert| alert.name.clone())
+        }
     };
     if let Some(counted) = COUNTED.captures(&text) {
         let mut sum = 0;
@@ -184,10 +190,17 @@ fn state_of(word: Option<&str>) -> State {
     }
 }
 
+/// One state and severity of a digest.
+#[derive(Default)]
+struct Class {
+    total: u64,
+    names: Vec<(String, u64)>,
+}
+
 fn digest(ledger: &Ledger, total: u64, text: &str) -> Said {
     let mut said = Said { digest: true, ..Said::default() };
     // A long list stands folded away, apart from its class's line: the line with names is the whole one.
-    let mut classes: BTreeMap<(State, String), (u64, Vec<(String, u64)>)> = BTreeMap::new();
+    let mut classes: BTreeMap<(State, String), Class> = BTreeMap::new();
     let mut shares: BTreeMap<(State, String), u64> = BTreeMap::new();
     let mut here = State::Firing;
     for line in text.lines() {
@@ -195,12 +208,13 @@ fn digest(ledger: &Ledger, total: u64, text: &str) -> Said {
         if let Some(class) = CLASS.captures(line) {
             here = state_of(class.get(1).map(|part| part.as_str()));
             let key = (here, class[2].to_lowercase());
-            let pairs = class.get(4).map_or("", |part| part.as_str()).split(", ").filter_map(|pair| NAME.captures(pair));
+            let pairs =
+                class.get(4).map_or("", |part| part.as_str()).split(", ").filter_map(|pair| NAME.captures(pair));
             let names: Vec<(String, u64)> = pairs.map(|pair| (pair[1].to_owned(), number(&pair[2]))).collect();
             let entry = classes.entry(key).or_default();
-            entry.0 = number(&class[3]);
+            entry.total = number(&class[3]);
             if !names.is_empty() {
-                entry.1 = names;
+                entry.names = names;
             }
         } else if let Some(others) = OTHERS.captures(line) {
             let state = state_of(others.get(2).map(|part| part.as_str()));
@@ -210,14 +224,18 @@ fn digest(ledger: &Ledger, total: u64, text: &str) -> Said {
             }
         } else {
             for (alert, step, _) in scan(ledger, line) {
-                if here == State::Still { said.reminders.push(alert) } else { said.named.push((alert, step)) }
+                if here == State::Still {
+                    said.reminders.push(alert)
+                } else {
+                    said.named.push((alert, step))
+                }
                 if here != State::Still && (here == State::Firing) != fires(step) {
                     said.wrong.push(format!("names {line:?} among {here:?}"));
                 }
             }
         }
     }
-    for ((state, severity), (total, names)) in classes {
+    for ((state, severity), Class { total, names }) in classes {
         let listed: u64 = names.iter().map(|(_, n)| n).sum();
         let share = shares.get(&(state, severity.clone())).copied().unwrap_or(0);
         if listed + share != total {
