@@ -127,7 +127,8 @@ pub async fn run(options: &Options) -> Vec<Section> {
     let mut rng = Rng::with_seed(options.seed ^ 0xc4a5);
     let robots = Robots::start().await;
     let bots = bots(&robots, options);
-    let place = Place::new(&config(&bots, "global: {language: en, timezone: UTC, dedup_window: 2s}"));
+    let place =
+        Place::new(&config(&bots, "global: {language: en, timezone: UTC, dedup_window: 2s, digest: {interval: 4s}}"));
     let watch = Watch::start(&robots, &bots);
     let ledger = Arc::new(Ledger::new());
     let (tell, target) = tokio::sync::watch::channel(None);
@@ -171,7 +172,7 @@ pub async fn run(options: &Options) -> Vec<Section> {
         taken += poster.await.unwrap();
     }
     let killed = robots.clock.mono() - begun;
-    server.wait_empty().await;
+    let emptied = super::emptied(&server, Duration::from_secs(150)).await;
     wrong.extend(equation(&scrape(&server).await));
     let mut section = Section::new(format!("crash: kill -9, {} times", kills.len()));
     section.figure("with all kills, s", format!("{:.1}", killed.as_secs_f64()));
@@ -181,6 +182,7 @@ pub async fn run(options: &Options) -> Vec<Section> {
     );
     section.figure("webhooks answered 200", taken);
     section.figure("slowest start until it listens, s", format!("{:.2}", longest.as_secs_f64()));
+    section.check("the queues empty", emptied, if emptied { "yes" } else { "no" });
     section.none(format!("the equation, after each of {} starts", starts + 1), &wrong);
     for bot in &bots {
         let who = bot.name.as_str();

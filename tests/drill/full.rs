@@ -113,13 +113,8 @@ pub async fn run(options: &Options) -> Vec<Section> {
     section.check("webhooks are taken again", back > Duration::ZERO, format!("after {:.1} s", back.as_secs_f64()));
     let (more, status) = fill(&ledger, &robots, &server, "DiskLater", 20).await;
     section.check("and stay so", more == 20, status);
-    let deadline = robots.clock.mono() + Duration::from_secs(100);
-    let mut queue = f64::MAX;
-    while queue > 0.0 && robots.clock.mono() < deadline {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        queue = server.metrics().await.sum("queue_alerts", &[]);
-    }
-    section.check("everything is told", queue == 0.0, format!("{queue} wait"));
+    let emptied = super::emptied(&server, Duration::from_secs(100)).await;
+    section.check("everything is told", emptied, if emptied { "yes" } else { "no" });
     for bot in &bots {
         let chat = chat(&robots, &watch, bot, &ledger, Some(&server)).await;
         super::keep_chat(options, &format!("full-{}", bot.name), &chat);

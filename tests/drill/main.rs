@@ -25,7 +25,7 @@ mod storm;
 
 use std::future::Future;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use args::{Asked, Drill, Options};
 use chat::Chat;
@@ -40,6 +40,18 @@ pub fn keep_chat(options: &Options, name: &str, chat: &Chat) {
         std::fs::create_dir_all(folder).unwrap();
         std::fs::write(folder.join(format!("{name}.txt")), chat.draw()).unwrap();
     }
+}
+
+/// Waits until nothing waits for any bot. Says no when that takes too long.
+pub async fn emptied(server: &support::Server, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    while server.metrics().await.sum("queue_alerts", &[]) > 0.0 {
+        if Instant::now() > deadline {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    true
 }
 
 /// A part that broke off has failed.

@@ -13,7 +13,7 @@ use super::judge;
 use super::ledger::{Ledger, Step};
 use super::load::{self, Post};
 use super::report::Section;
-use super::support::{Bot, Place, Robots, Server, config};
+use super::support::{Bot, Place, Robots, config};
 
 /// All must be told so long after the last was taken.
 const TOLD: Duration = Duration::from_secs(45);
@@ -159,7 +159,7 @@ pub async fn run(options: &Options, shape: Shape) -> Vec<Section> {
     let posts = plan(&ledger, &mut rng, shape, options);
     let begun = robots.clock.mono();
     let loaded = load::run(&ledger, &robots.clock, server.address, posts).await;
-    let emptied = wait_told(&server, &robots, loaded.last).await;
+    let emptied = super::emptied(&server, PATIENCE).await;
     let mut sections = Vec::new();
     let title = format!("storm, {}: {} alerts in {} s", shape.as_str(), options.alerts, options.seconds);
     let mut section = Section::new(&title);
@@ -207,17 +207,4 @@ pub async fn run(options: &Options, shape: Shape) -> Vec<Section> {
     }
     sections.push(section);
     sections
-}
-
-/// Waits until nothing waits, or it takes far too long.
-async fn wait_told(server: &Server, robots: &Robots, last: Duration) -> bool {
-    loop {
-        if server.metrics().await.sum("queue_alerts", &[]) == 0.0 {
-            return true;
-        }
-        if robots.clock.mono() > last + PATIENCE {
-            return false;
-        }
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
 }
