@@ -6,7 +6,7 @@ use super::bot::{self, Open};
 use super::digest;
 use super::ladder::Stage;
 use super::letter::{Composed, Content, DIGEST, Desk, Letter};
-use super::outcome::give_up;
+use super::outcome::{KILLED, give_up};
 use super::worker::{Hand, Worker};
 use crate::model::{BotKind, Fingerprint, GroupId, Kind, MessageId};
 use crate::render::TemplateFailure;
@@ -194,7 +194,7 @@ impl Worker {
             // WeCom and Feishu do not know a message again: its alerts get a fresh rendering.
             let open = Open { message, items: Some(items) };
             self.bot.release(&open);
-            if let Err(error) = give_up(&self.shared, &self.bot, &open.message).await {
+            if let Err(error) = give_up(&self.shared, &self.bot, &open.message, KILLED).await {
                 self.bot.desk().open.push_front(Open { items: None, ..open });
                 return Err(error);
             }

@@ -13,8 +13,8 @@ use super::{BotConfig, Settings};
 use crate::channel;
 use crate::clock::Clock;
 use crate::model::{
-    Change, Dialect, Draft, Fingerprint, GroupId, Head, How, Kind, Labels, Mentions, MessageId, Millis, Notification,
-    Status, ToldAlert, UNKNOWN_RECEIVER, via_names, via_text,
+    Change, Dialect, Draft, FALLBACK, Fingerprint, GroupId, Head, How, Kind, Labels, Mentions, MessageId, Millis,
+    Notification, Status, ToldAlert, UNKNOWN_RECEIVER, via_names, via_text,
 };
 use crate::render::{self, Form, Rendered, Scene, SceneAlert};
 use crate::routing::Calls;
@@ -292,8 +292,8 @@ pub(super) fn calls(settings: &Settings, config: &BotConfig, via: &str, alerts: 
         .iter()
         .filter(|alert| alert.alert.status == Status::Firing && matches!(alert.change, Change::New | Change::Refired));
     let firing: Vec<(&Labels, u8)> = firing.map(|alert| (&alert.alert.labels, alert.rank)).collect();
-    // The mark is no policy, and must not bring in the bot's own rule beside the default policy's.
-    let via = via_text(via_names(via).filter(|name| *name != UNKNOWN_RECEIVER));
+    // The marks are no policies, and must not bring in the bot's own rule beside a policy's.
+    let via = via_text(via_names(via).filter(|name| *name != UNKNOWN_RECEIVER && !name.starts_with(FALLBACK)));
     if firing.is_empty() { Calls::default() } else { settings.router.mentions(&config.mention, &via, firing) }
 }
 

@@ -6,6 +6,8 @@
 
 mod bot;
 mod client;
+#[cfg(test)]
+mod clock_tests;
 mod compose;
 mod config;
 mod digest;
@@ -27,8 +29,6 @@ mod storm_tests;
 mod tend;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_clock;
 mod view;
 mod worker;
 
@@ -43,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::bot::{Bot, Open};
+use self::outcome::KILLED;
 use self::relief::Relief;
 use self::report::Reports;
 use self::shared::Shared;
@@ -285,7 +286,7 @@ impl Dispatcher {
                 kept.push_back(open);
                 continue;
             }
-            if let Err(error) = outcome::give_up(&self.shared, bot, &open.message).await {
+            if let Err(error) = outcome::give_up(&self.shared, bot, &open.message, KILLED).await {
                 tracing::warn!(bot = %bot.name, %error, "an old message can not be closed yet");
                 kept.push_back(open);
                 continue;
@@ -307,7 +308,7 @@ impl Dispatcher {
         };
         for open in foreign {
             bot.release(&open);
-            if let Err(error) = outcome::give_up(&self.shared, bot, &open.message).await {
+            if let Err(error) = outcome::give_up(&self.shared, bot, &open.message, KILLED).await {
                 tracing::warn!(bot = %bot.name, %error, "an old message can not be closed");
             }
         }

@@ -218,8 +218,11 @@ impl Worker {
     }
 }
 
+/// Why most open messages are closed.
+pub(super) const KILLED: &str = "the process ended before the outcome was known";
+
 /// Closes an open message in the store; its alerts wait on.
-pub(super) async fn give_up(shared: &Shared, bot: &Bot, open: &OpenMessage) -> Result<(), StoreError> {
+pub(super) async fn give_up(shared: &Shared, bot: &Bot, open: &OpenMessage, why: &str) -> Result<(), StoreError> {
     let (state, _) = shared.store.robot(&open.robot, shared.clock.now_ms()).await?;
     let closed = shared
         .store
@@ -230,7 +233,7 @@ pub(super) async fn give_up(shared: &Shared, bot: &Bot, open: &OpenMessage) -> R
             attempt: open.attempt.unwrap_or(0),
             ended_ms: shared.clock.now_ms(),
             verdict: "unknown_outcome",
-            reason: "the process ended before the outcome was known".to_owned(),
+            reason: why.to_owned(),
             robot_state: state,
             effect: Effect::Kept { open: false },
             superseded: Vec::new(),

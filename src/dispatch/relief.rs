@@ -12,7 +12,7 @@ use super::outcome::give_up;
 use super::robot::{Robot, Trouble, millis};
 use super::shared::Shared;
 use super::worker::STORE_AGAIN;
-use crate::model::{Fingerprint, Status, via_names};
+use crate::model::{FALLBACK, Fingerprint, Status, via_names};
 use crate::store::{HandOver, StoreError};
 use crate::waiting::Item;
 
@@ -29,9 +29,6 @@ const ROUND: Duration = Duration::from_millis(250);
 /// How much longer it is for each alert that stays: every round looks at all of those.
 const PER_STAYING: Duration = Duration::from_micros(50);
 const LONGEST_ROUND: Duration = Duration::from_secs(30);
-
-/// What marks a `via`: this bot's alerts are told by another one.
-const FALLBACK: &str = "fallback:";
 
 type Version = (i64, Fingerprint);
 
@@ -372,7 +369,10 @@ impl Relief {
                 at.and_then(|at| desk.open.remove(at))
             };
             let Some(open) = open else { return Ok(()) };
-            if let Err(error) = give_up(&self.shared, &self.bot, &open.message).await {
+            if let Err(error) =
+                give_up(&self.shared, &self.bot, &open.message, "the robot fails, and another bot tells what was in it")
+                    .await
+            {
                 self.bot.desk().open.push_front(open);
                 return Err(error);
             }

@@ -81,6 +81,9 @@ impl How {
 /// anybody can make up names.
 pub const UNKNOWN_RECEIVER: &str = "unknown-receiver";
 
+/// Before a bot's name among the names of a `via`: that bot's robots fail, and another one speaks for it.
+pub const FALLBACK: &str = "fallback:";
+
 /// Joins the names of the routes that led an alert to a bot (`policy:NAME`, `group:NAME`, `bot:NAME`, `default`).
 pub fn via_text<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().collect::<Vec<_>>().join("\n")

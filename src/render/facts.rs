@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{self, pick};
 use super::{Scene, SceneAlert, Tally, identity};
-use crate::model::{Alert, Change, Lang, Status, Tone};
+use crate::model::{Alert, Change, FALLBACK, Lang, Status, Tone};
 
 /// A message that waited longer than this says so, in seconds: pacing alone explains less.
 const LATE: i64 = 120;
@@ -204,9 +204,6 @@ impl<'a> Facts<'a> {
         }
     }
 }
-
-/// Among the names of a message's policies: this bot speaks for the one named behind it, whose robots fail.
-const FALLBACK: &str = "fallback:";
 /// Bots that a note names at most.
 const SPOKEN_FOR: usize = 5;
 

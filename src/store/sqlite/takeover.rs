@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::outcome::supersede;
 use super::queue::Step;
 use super::tx::{HEAD_COLUMNS, Tx, key_at, read_head};
-use crate::model::{Head, via_names, via_text};
+use crate::model::{FALLBACK, Head, via_names, via_text};
 use crate::store::HandOver;
 
 /// Heads and superseded positions of one transaction.
@@ -97,7 +97,7 @@ fn fallback_via(tx: &mut Tx<'_>, id: u32, from: &str) -> Result<u32, Fault> {
         .query_row([id], |row| row.get::<_, String>(0))
         .optional()?
         .unwrap_or_default();
-    let added = format!("fallback:{from}");
+    let added = format!("{FALLBACK}{from}");
     if via_names(&text).any(|name| name == added) {
         return Ok(id);
     }
