@@ -203,6 +203,8 @@ impl Dispatcher {
         }
         for bot in self.shared.all_bots() {
             bot.queue().set_options(settings.options);
+            // Digests may be due earlier now.
+            bot.ring();
         }
         self.fallbacks_owed.store(true, Ordering::Relaxed);
         // A store that does not answer must leave no bot without its workers.

@@ -15,6 +15,8 @@ use crate::store::{AttemptTimes, RobotState, Store, StoreError};
 const MISCONFIGURED: &str = "misconfigured";
 /// The word of a verdict that carries the vendor's penalty.
 const RATE_LIMITED: &str = "rate_limited";
+/// How long an attempt that nobody ended holds its token.
+const LEFT_BEHIND_MS: Millis = 600_000;
 /// Failures in a row after which a robot counts as down.
 const DOWN_AFTER: u32 = 3;
 /// A stored pause longer than this comes from a wall clock that stepped.
@@ -103,7 +105,7 @@ impl Robot {
         let (now_ms, now) = (clock.now_ms(), clock.mono());
         let mut inner = self.inner();
         inner.bucket.set_limits(&wanted);
-        inner.bucket.restore(attempts.iter().map(times), now_ms, now);
+        inner.bucket.restore(attempts.iter().map(|attempt| times(attempt, now_ms)), now_ms, now);
         inner.last_attempt = attempts.iter().map(|attempt| attempt.id).max().unwrap_or(0).max(inner.last_attempt);
         inner.limits = wanted;
         if !inner.loaded {
@@ -137,7 +139,7 @@ impl Robot {
     pub(super) fn learn(&self, others: &[AttemptTimes], clock: &dyn Clock) {
         let (now_ms, now) = (clock.now_ms(), clock.mono());
         let mut inner = self.inner();
-        inner.bucket.add(others.iter().map(times), now_ms, now);
+        inner.bucket.add(others.iter().map(|other| times(other, now_ms)), now_ms, now);
         inner.last_attempt = others.iter().map(|attempt| attempt.id).fold(inner.last_attempt, i64::max);
     }
 
@@ -254,8 +256,11 @@ impl Robot {
     }
 }
 
-const fn times(attempt: &AttemptTimes) -> (Millis, Option<Millis>) {
-    (attempt.started_ms, attempt.ended_ms)
+/// An attempt that nobody ended counts as ending now, for ten minutes: then its process is long gone, and `send`, which
+/// reads them anew each time, must not wait for ever.
+fn times(attempt: &AttemptTimes, now_ms: Millis) -> (Millis, Option<Millis>) {
+    let left = attempt.started_ms.saturating_add(LEFT_BEHIND_MS);
+    (attempt.started_ms, attempt.ended_ms.or((left < now_ms).then_some(left)))
 }
 
 pub(super) fn millis(duration: Duration) -> Millis {

@@ -143,6 +143,21 @@ async fn attempts_from_before_the_limits_look_back_are_news_only_once() {
 }
 
 #[tokio::test]
+async fn attempts_that_nobody_ended_hold_their_tokens_for_ten_minutes() {
+    let bench = bench("MARKtoken").await;
+    let server = bench.server();
+    for last_known in 0..2 {
+        assert!(matches!(server.begin(bench.begin(last_known)).await.unwrap(), Begun::Attempt(_)));
+    }
+    // Both tokens of the robot; waiting for ever, it would move this clock on without an end.
+    let sent = tokio::time::timeout(Duration::from_secs(20), bench.send(Some(&server), 1));
+    let (sent, _) = sent.await.expect("waits for ever");
+    assert_eq!(sent.unwrap().verdict, Verdict::Delivered);
+    let waited = bench.clock.mono();
+    assert!(waited > Duration::from_secs(600) && waited < Duration::from_secs(615), "{waited:?}");
+}
+
+#[tokio::test]
 async fn an_attempt_from_before_the_clock_was_set_back_is_nobodys_any_more() {
     let bench = bench("MARKtoken").await;
     let server = bench.server();
