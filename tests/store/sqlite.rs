@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use alarmbell::model::How;
 use alarmbell::store::sqlite::{Options, SqliteStore, StoreMetrics};
-use alarmbell::store::{Append, Begun, Counters, Effect, Store, StoreError};
+use alarmbell::store::{Append, Begin, Begun, Counters, Effect, Store, StoreError};
 use prometheus::Registry;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::harness::{
-    Audit, Bounds, Gate, Harness, begin, begun, message_id, new_head, outcome, poll_once, tell, told_state, webhook,
+    Audit, Bounds, Gate, Harness, Seen, begin, begun, message_id, new_head, outcome, poll_once, tell, told_alert,
+    told_state, webhook,
 };
 
 pub(crate) struct Engine;
@@ -286,6 +287,32 @@ async fn free_pages_go_back_to_the_file_system() {
     assert!(after < 8 << 20, "{before} -> {after}");
 }
 
+#[tokio::test]
+async fn the_file_does_not_grow_with_every_storm() {
+    let h = Harness::new(Engine);
+    let everything = alarmbell::store::Retention {
+        history_before_ms: i64::MAX,
+        resolved_before_ms: 0,
+        attempts_before_ms: i64::MAX,
+    };
+    let mut sizes = Vec::new();
+    for storm in 0..4_u8 {
+        let (store, _, _) = h.start().await;
+        let first = i64::from(storm) * 2_000 + 1;
+        for webhooks in 0..20_u64 {
+            let fingerprints: Vec<u64> = (0..100).map(|n| webhooks * 100 + n).collect();
+            store.append(webhook(&["a"], &fingerprints)).await.unwrap();
+        }
+        tell(&*store, "a", storm, &(first..first + 2_000).collect::<Vec<_>>(), How::Counted).await;
+        while store.clean(everything).await.unwrap() {}
+        // Now the log is in the file.
+        store.close().await;
+        sizes.push(std::fs::metadata(file(h.path())).unwrap().len());
+    }
+    assert_eq!(h.counters("a").0.told_counted, 8_000);
+    assert!(sizes[3] <= sizes[1] + sizes[1] / 10, "{sizes:?}");
+}
+
 const CHILD: &str = "ALARMBELL_STORE_TEST_CHILD";
 
 #[tokio::test]
@@ -311,27 +338,70 @@ async fn acknowledged_rows_survive_a_kill() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut acknowledged = Vec::new();
-    for line in lines {
-        // The test harness may put its own words before the first line.
-        if let Some((_, n)) = line.split_once("acknowledged ") {
-            acknowledged.push(n.parse::<u64>().unwrap());
-        }
-        if acknowledged.len() == 300 {
-            break;
-        }
-    }
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    // The test harness may put its own words before the first line.
+    let mut number = || lines.find_map(|line| line.split_once("acknowledged ").map(|(_, n)| n.parse::<u64>().unwrap()));
+    let mut acknowledged: Vec<u64> = (0..300).filter_map(|_| number()).collect();
+    assert_eq!(acknowledged.len(), 300);
     // SIGKILL.
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(acknowledged.len(), 300);
+    // What it said until then.
+    acknowledged.extend(std::iter::from_fn(number));
 
     let (store, seen, images) = h.start().await;
     let stored: Vec<u64> = seen.of("a").iter().map(|head| head.fingerprint.0).collect();
-    assert_eq!(stored[..300], acknowledged);
-    assert!(stored.len() <= 301, "more than one row that was not acknowledged");
+    assert_eq!(stored[..acknowledged.len()], acknowledged);
+    assert!(stored.len() <= acknowledged.len() + 1, "more than one row that was not acknowledged");
     assert_eq!(images["a"].open.iter().map(|open| open.id.clone()).collect::<Vec<_>>(), [message_id(1)]);
     h.audit();
     store.append(webhook(&["a"], &[1])).await.unwrap();
+}
+
+/// A store on a full disk with so much set aside, and how many alerts of bot `a` wait in it.
+async fn full(dir: &Path, reserve_bytes: u64) -> (SqliteStore, u64) {
+    let mut options = Options::new(dir);
+    options.max_page_count = Some(200);
+    options.reserve_bytes = reserve_bytes;
+    let store = SqliteStore::open(&options, metrics()).unwrap();
+    store.replay(Arc::new(Seen::default())).await.unwrap();
+    for accepted in 0.. {
+        match store.append(Append { body: vec![b'x'; 1_000].into(), ..webhook(&["a"], &[accepted]) }).await {
+            Ok(()) => assert!(accepted < 1_000, "the disk never filled"),
+            Err(StoreError::Unavailable(why)) => {
+                assert!(why.contains("no room"), "{why}");
+                return (store, accepted);
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    unreachable!("it fills or fails")
+}
+
+#[tokio::test]
+async fn on_a_full_disk_what_waits_is_told_with_the_room_set_aside() {
+    let large = |last_known| Begin { body: vec![b'y'; 300_000].into(), last_known, ..begin("a", "r", 1) };
+    let h = Harness::new(Engine);
+    let (store, _) = full(h.path(), 0).await;
+    let refused = store.begin(large(0)).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "nothing was set aside, and it began: {refused:?}");
+    drop(store);
+
+    let h = Harness::new(Engine);
+    let (store, accepted) = full(h.path(), 2 << 20).await;
+    let refused = store.ready().await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    store.keep_alerts(&message_id(1), 0, vec![told_alert(1); 100]).await.unwrap();
+    let mut attempt = 0;
+    for _ in 0..20 {
+        attempt = begun(&store, large(attempt)).await;
+        let kept = Effect::Kept { open: true };
+        store.finish(outcome("a", "r", 1, attempt, kept)).await.unwrap();
+    }
+    let told = (1..=accepted.cast_signed()).map(|pos| (pos, told_state(pos.cast_unsigned()), How::Counted)).collect();
+    store.finish(outcome("a", "r", 1, attempt, Effect::Told(told))).await.unwrap();
+    // There is room, and it is taken.
+    store.ready().await.unwrap();
+    store.append(webhook(&["a"], &[1])).await.unwrap();
+    assert_eq!(h.counters("a").0, Counters { accepted: accepted + 1, told_counted: accepted, ..Counters::default() });
 }

@@ -17,8 +17,30 @@ const WAKE: i64 = 8_000;
 const START_OVER: i64 = 16_000;
 /// How much is little: 4 MB.
 const LITTLE: i64 = 1_000;
-/// Frames from which the writer copies everything itself, because the disk does not keep up: 256 MB.
+/// Frames from which the writer copies everything itself, because the disk does not keep up, and new readers wait, because
+/// those before them leave no moment in which the log could start over: 256 MB.
 const TOO_MANY: i64 = 64_000;
+
+/// What is done about the log after a commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Next {
+    Nothing,
+    /// The thread copies.
+    Wake,
+    /// The writer copies.
+    Copy,
+}
+
+fn next(frames: i64, copied: i64, low: bool) -> Next {
+    let left = frames - copied;
+    if low || frames >= TOO_MANY || (frames >= START_OVER && left > 0 && left <= LITTLE) {
+        Next::Copy
+    } else if left >= WAKE || (frames >= START_OVER && left > LITTLE) {
+        Next::Wake
+    } else {
+        Next::Nothing
+    }
+}
 
 /// The writer's side.
 pub(super) struct Checkpoints {
@@ -38,17 +60,19 @@ impl Checkpoints {
         Ok(Self { wake, thread: Some(thread) })
     }
 
-    /// Looks at the log after a commit.
-    pub(super) fn after_commit(&self, conn: &Connection) {
-        let Ok((frames, copied)) = checkpoint(conn, "NOOP") else { return };
-        let left = frames - copied;
-        if frames >= TOO_MANY || (frames >= START_OVER && left > 0 && left <= LITTLE) {
-            // Another try follows the next commit.
-            let _ = checkpoint(conn, "PASSIVE");
-        } else if left >= WAKE || (frames >= START_OVER && left > LITTLE) {
+    /// Looks at the log after a commit. `true` when readers must make way for a moment, so that it can start over.
+    ///
+    /// With little room on the disk it must not grow: it is copied at once.
+    pub(super) fn after_commit(&self, conn: &Connection, low: bool) -> bool {
+        let Ok((frames, copied)) = checkpoint(conn, "NOOP") else { return false };
+        match next(frames, copied, low) {
+            Next::Nothing => {}
             // A full channel means that it is awake.
-            let _ = self.wake.try_send(());
+            Next::Wake => drop(self.wake.try_send(())),
+            // Another try follows the next commit.
+            Next::Copy => drop(checkpoint(conn, "PASSIVE")),
         }
+        frames >= TOO_MANY
     }
 
     /// After a failed transaction: a log that is copied can be started over, which needs no new room.
@@ -89,6 +113,31 @@ fn run(conn: &Connection, woken: &Receiver<()>) {
     while woken.recv().is_ok() {
         if let Err(error) = checkpoint(conn, "PASSIVE") {
             tracing::debug!(%error, "checkpoint failed; the next one tries again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_copied_by_whom_it_delays_least() {
+        let table = [
+            (0, 0, false, Next::Nothing),
+            (WAKE - 1, 0, false, Next::Nothing),
+            (WAKE, 0, false, Next::Wake),
+            (WAKE, 1, false, Next::Nothing),
+            // All is copied, and the next transaction starts it over.
+            (START_OVER, START_OVER, false, Next::Nothing),
+            (START_OVER, START_OVER - LITTLE, false, Next::Copy),
+            (START_OVER, START_OVER - LITTLE - 1, false, Next::Wake),
+            (START_OVER - 1, START_OVER - 2, false, Next::Nothing),
+            (TOO_MANY, 0, false, Next::Copy),
+            (3, 0, true, Next::Copy),
+        ];
+        for (frames, copied, low, expected) in table {
+            assert_eq!(next(frames, copied, low), expected, "{frames} {copied} {low}");
         }
     }
 }

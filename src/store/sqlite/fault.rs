@@ -50,6 +50,14 @@ impl Fault {
         ))
     }
 
+    /// Whether there may be no room on the disk. File systems that write late, and quotas, report it as an I/O error.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Sql(error) if matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure)
+        ))
+    }
+
     /// The error as callers see it.
     pub(super) fn to_store(&self) -> StoreError {
         match self {

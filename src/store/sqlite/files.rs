@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::Fault;
+use super::reserve::LOG_BYTES;
 use super::schema;
 use crate::store::StoreError;
 
@@ -72,10 +73,8 @@ fn writer(path: &Path) -> Result<Connection, Fault> {
         let why = format!("the file system does not support a write-ahead log (journal mode stays {mode})");
         return Err(StoreError::Unusable(why).into());
     }
-    conn.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; \
-         PRAGMA cache_size = -8192;",
-    )?;
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -8192;")?;
+    conn.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     schema::migrate(&mut conn)?;
     Ok(conn)
 }

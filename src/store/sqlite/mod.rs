@@ -18,6 +18,7 @@ mod parts;
 mod queue;
 mod readers;
 mod replay;
+mod reserve;
 mod schema;
 mod takeover;
 mod tx;

@@ -10,7 +10,8 @@ use super::files;
 use super::memory::{Memory, Totals};
 use super::metrics::StoreMetrics;
 use super::queue::{Bounds, Queue};
-use super::readers::Readers;
+use super::readers::{Gate, Readers};
+use super::reserve::Reserve;
 use super::writer::{Shared, Writer};
 use crate::store::{StoreError, StoreSize};
 
@@ -33,6 +34,8 @@ pub struct Options {
     pub batch_bytes: usize,
     /// Pages of 4 KB that the file may have; tests make a full disk of it.
     pub max_page_count: Option<u32>,
+    /// Bytes on the disk that are set aside, so that alerts can be told and room be freed when it is full; 0 for none.
+    pub reserve_bytes: u64,
 }
 
 impl Options {
@@ -47,6 +50,7 @@ impl Options {
             batch_ops: 4_096,
             batch_bytes: 32 << 20,
             max_page_count: None,
+            reserve_bytes: 16 << 20,
         }
     }
 }
@@ -54,6 +58,8 @@ impl Options {
 /// The store in one SQLite file. See [`crate::store::Store`].
 pub struct SqliteStore {
     pub(super) queue: Arc<Queue>,
+    #[cfg(test)]
+    pub(super) gate: Arc<Gate>,
     /// Reads that messages wait for.
     pub(super) quick: Arc<Readers>,
     /// Reads that people wait for; they may take seconds.
@@ -93,7 +99,11 @@ impl SqliteStore {
     }
 
     fn start(options: &Options, metrics: StoreMetrics, lock: Option<std::fs::File>) -> Result<Self, StoreError> {
-        let conn = files::open_writer(&options.path)?;
+        let conn = match files::open_writer(&options.path) {
+            // On a full disk it can be opened with the room that was set aside.
+            Err(_) if lock.is_some() && Reserve::free(&options.path) => files::open_writer(&options.path)?,
+            other => other?,
+        };
         if let Some(pages) = options.max_page_count {
             conn.pragma_update(None, "max_page_count", pages).map_err(super::Fault::from)?;
         }
@@ -106,6 +116,7 @@ impl SqliteStore {
             batch_bytes: options.batch_bytes,
         }));
         let shared = Arc::new(Shared::default());
+        let gate = Gate::new();
         let writer = Writer {
             conn,
             mem: Memory::default(),
@@ -117,18 +128,26 @@ impl SqliteStore {
             going: VecDeque::new(),
             // Without the lock nothing of what waits is looked at.
             loaded: lock.is_none(),
+            reserve: Reserve::new(
+                &options.path,
+                if lock.is_some() { options.reserve_bytes } else { 0 },
+                options.max_page_count,
+            ),
             failing: false,
             unheard: Vec::new(),
             doubtful: Vec::new(),
             checkpoints,
+            gate: gate.clone(),
             lock,
         };
         let thread =
             std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run()).map_err(threads)?;
         Ok(Self {
             queue,
-            quick: Readers::new(options.path.clone(), 2),
-            slow: Readers::new(options.path.clone(), 2),
+            #[cfg(test)]
+            gate: gate.clone(),
+            quick: Readers::new(options.path.clone(), gate.clone(), 2),
+            slow: Readers::new(options.path.clone(), gate, 2),
             path: options.path.clone(),
             shared,
             metrics,

@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::parts;
 use super::queue::Step;
 use super::replay::write_covers;
+use super::reserve::no_room;
 use super::tx::{Tx, status_code};
 use crate::model::{How, Millis, StormState};
 use crate::store::{AttemptTimes, Begin, Begun, Effect, NewDeadLetter, Outcome, RobotState, StoreError, ToldState};
@@ -273,6 +274,9 @@ pub(super) fn remember_fallbacks(tx: &mut Tx<'_>, fallbacks: &[(Arc<str>, Option
 
 /// Finds out whether there is room: writes a page and takes it back. Body 0 is nobody's.
 pub(super) fn probe(tx: &Tx<'_>) -> Result<(), Fault> {
+    if tx.low {
+        return Err(no_room().into());
+    }
     let insert = "INSERT OR REPLACE INTO bodies (id, received_ms, body) VALUES (0, 0, zeroblob(4000))";
     match tx.conn.prepare_cached(insert)?.execute([]).map_err(Fault::from) {
         Ok(_) => {}

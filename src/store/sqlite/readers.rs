@@ -2,25 +2,51 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 
 use super::fault::Fault;
 use super::files;
 use crate::model::Millis;
 use crate::store::{AttemptTimes, RobotState, StoreError, StoredBody};
 
+/// How long a read waits for the log at most: longer than any read that is under way.
+const WAY: Duration = Duration::from_secs(15);
+
+/// Holds new reads back while the log must start over: it can do so only in a moment in which nobody reads from it.
+pub(super) struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(watch::Sender::new(false)))
+    }
+
+    pub(super) fn hold(&self, held: bool) {
+        self.0.send_if_modified(|now| std::mem::replace(now, held) != held);
+    }
+
+    async fn pass(&self) {
+        if *self.0.borrow() {
+            // After that, reading is worth more than the room that the log takes.
+            let _ = timeout(WAY, self.0.subscribe().wait_for(|held| !held)).await;
+        }
+    }
+}
+
 /// A few connections, opened when they are needed first.
 pub(super) struct Readers {
     path: PathBuf,
+    gate: Arc<Gate>,
     idle: Mutex<Vec<Connection>>,
     free: Semaphore,
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf, connections: usize) -> Arc<Self> {
-        Arc::new(Self { path, idle: Mutex::new(Vec::new()), free: Semaphore::new(connections) })
+    pub(super) fn new(path: PathBuf, gate: Arc<Gate>, connections: usize) -> Arc<Self> {
+        Arc::new(Self { path, gate, idle: Mutex::new(Vec::new()), free: Semaphore::new(connections) })
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
@@ -36,6 +62,7 @@ impl Readers {
     {
         let closed = |_| StoreError::Unavailable("the store is closed".to_owned());
         let permit = self.free.acquire().await.map_err(closed)?;
+        self.gate.pass().await;
         let readers = self.clone();
         let work = move || -> Result<T, Fault> {
             let idle = readers.idle().pop();
@@ -62,6 +89,7 @@ impl Readers {
     /// Closes idle connections; no read begins any more.
     pub(super) fn close(&self) {
         self.free.close();
+        self.gate.hold(false);
         self.idle().clear();
     }
 }

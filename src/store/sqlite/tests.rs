@@ -170,6 +170,37 @@ async fn a_panic_of_the_feed_does_not_undo_what_is_committed() {
 }
 
 #[tokio::test]
+async fn readers_make_way_until_the_log_has_started_over() {
+    let bench = Bench::new().await;
+    let store = &bench.store;
+    store.append(webhook(&["a"])).await.unwrap();
+    let gate = readers::Gate::new();
+    let crowd = readers::Readers::new(bench.folder.path().to_owned(), gate.clone(), 1);
+    let begun = Arc::new(AtomicBool::new(false));
+    let note = begun.clone();
+    gate.hold(true);
+    let read = crowd.read(move |_| {
+        note.store(true, Ordering::Relaxed);
+        Ok(7)
+    });
+    let mut read = Box::pin(read);
+    // The other reader is not held, and is done before this one begins.
+    tokio::select! {
+        biased;
+        answer = &mut read => panic!("it did not wait: {answer:?}"),
+        bodies = store.bodies(vec![1]) => assert_eq!(bodies.unwrap().len(), 1),
+    }
+    assert!(!begun.load(Ordering::Relaxed));
+    gate.hold(false);
+    assert_eq!(read.await.unwrap(), 7);
+
+    // A commit that finds the log short opens the store's own.
+    store.gate.hold(true);
+    store.ready().await.unwrap();
+    assert_eq!(store.bodies(vec![1]).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_panic_at_the_end_does_not_hold_it_up() {
     let bench = Bench::new().await;
     bench.panic_at_the_next_commit();

@@ -154,6 +154,8 @@ pub(super) struct Tx<'a> {
     pub(super) max: Totals,
     /// Whether this process holds the lock, and so may touch heads.
     pub(super) exclusive: bool,
+    /// Whether webhooks are refused because the disk is full.
+    pub(super) low: bool,
 }
 
 impl Tx<'_> {

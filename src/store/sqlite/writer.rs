@@ -15,7 +15,9 @@ use super::fault::Fault;
 use super::memory::{Memory, Totals};
 use super::metrics::StoreMetrics;
 use super::queue::{Job, Queue, Taken, Task, Work};
+use super::readers::Gate;
 use super::replay;
+use super::reserve::{Reserve, no_room};
 use super::tx::{Inserts, Tx};
 use crate::model::Head;
 use crate::store::{Feed, StoreError};
@@ -71,7 +73,10 @@ pub(super) struct Writer {
     pub(super) unheard: Vec<(Arc<str>, Head)>,
     /// Heads of a transaction that a panic cut off: the file says whether they were committed.
     pub(super) doubtful: Vec<(Arc<str>, Head)>,
+    pub(super) reserve: Reserve,
     pub(super) checkpoints: Checkpoints,
+    /// In front of those who read.
+    pub(super) gate: Arc<Gate>,
     /// Held for life by the process that may append; freed last.
     pub(super) lock: Option<File>,
 }
@@ -89,11 +94,13 @@ impl Drop for Closing {
 struct Failed {
     error: StoreError,
     busy: bool,
+    full: bool,
 }
 
 impl Writer {
     pub(super) fn run(mut self) {
         let _closing = Closing(self.queue.clone());
+        self.reserve.fill(&self.conn);
         loop {
             // Whatever a panic leaves half done is thrown away and read again from the file.
             match catch_unwind(AssertUnwindSafe(|| self.turn())) {
@@ -177,25 +184,31 @@ impl Writer {
 
     /// Commits a batch, tells the feed, answers.
     fn commit(&mut self, mut jobs: Vec<Job>) {
-        let appends = jobs.iter().filter(|job| matches!(job.work, Work::Append(..))).count();
+        self.reserve.restore(&self.conn);
+        if self.reserve.is_low() {
+            jobs = self.refuse_appends(jobs, &no_room());
+        }
+        let mut appends = jobs.iter().filter(|job| is_append(job)).count();
         jobs.extend(self.going.drain(..).map(|task| Job { weight: 0, work: Work::Task(task) }));
         let started = Instant::now();
         let mut result = self.transaction(&mut jobs);
         if let Err(failed) = &result
             && !failed.busy
-            && appends > 0
-            && appends < jobs.len()
         {
+            let freed = failed.full && self.reserve.release(&self.conn);
             // What frees room (outcomes, clean-up) must not fail for ever because webhooks find none.
-            let error = failed.error.clone();
-            let (appends, tasks): (Vec<_>, Vec<_>) =
-                jobs.into_iter().partition(|job| matches!(job.work, Work::Append(..)));
-            self.settle(appends, Err(error));
-            jobs = tasks;
-            result = self.transaction(&mut jobs);
+            if freed || (appends > 0 && appends < jobs.len()) {
+                let error = failed.error.clone();
+                jobs = self.refuse_appends(jobs, &error);
+                appends = 0;
+                if !jobs.is_empty() {
+                    result = self.transaction(&mut jobs);
+                }
+            }
         }
         self.failing = result.is_err();
         if result.is_ok() && !jobs.is_empty() {
+            self.reserve.committed();
             self.metrics.commit_duration.observe(started.elapsed().as_secs_f64());
             if appends > 0 {
                 self.metrics.batch_webhooks.observe(appends as f64);
@@ -204,9 +217,18 @@ impl Writer {
         self.settle(jobs, result.map_err(|failed| failed.error));
         if self.failing {
             self.checkpoints.after_failure();
+            self.gate.hold(false);
         } else {
-            self.checkpoints.after_commit(&self.conn);
+            let crowded = self.checkpoints.after_commit(&self.conn, self.reserve.is_low());
+            self.gate.hold(crowded);
         }
+    }
+
+    /// Answers the webhooks among the jobs; returns the others.
+    fn refuse_appends(&mut self, jobs: Vec<Job>, error: &StoreError) -> Vec<Job> {
+        let (appends, tasks): (Vec<_>, Vec<_>) = jobs.into_iter().partition(is_append);
+        self.settle(appends, Err(error.clone()));
+        tasks
     }
 
     fn settle(&mut self, jobs: Vec<Job>, result: Result<(), StoreError>) {
@@ -244,11 +266,11 @@ impl Writer {
                 self.mem.undo_all();
                 self.loaded &= !fault.is_conflict();
                 let error = match fault.to_store() {
-                    error @ StoreError::Unusable(_) => error,
+                    error @ (StoreError::Unusable(_) | StoreError::Unavailable(_)) => error,
                     error => StoreError::Unavailable(error.to_string()),
                 };
                 tracing::warn!(%error, "a transaction failed and was rolled back");
-                Err(Failed { error, busy: fault.is_busy() })
+                Err(Failed { error, busy: fault.is_busy(), full: fault.is_full() })
             }
         }
     }
@@ -264,7 +286,8 @@ impl Writer {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let inserts = Inserts::new(&self.conn)?;
         let fed = &mut self.unheard;
-        let mut tx = Tx { conn: &self.conn, mem: &mut self.mem, inserts, fed, max: self.max, exclusive };
+        let low = self.reserve.is_low();
+        let mut tx = Tx { conn: &self.conn, mem: &mut self.mem, inserts, fed, max: self.max, exclusive, low };
         for job in &mut *jobs {
             run(&mut tx, &mut job.work)?;
         }
@@ -276,6 +299,10 @@ impl Writer {
         self.conn.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }
+}
+
+const fn is_append(job: &Job) -> bool {
+    matches!(job.work, Work::Append(..))
 }
 
 /// Runs one job. An error is one that everybody in the transaction shares.
