@@ -66,14 +66,18 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 
 fn writer(path: &Path) -> Result<Connection, Fault> {
     let mut conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-    // Only a file without tables takes these; they cost nothing on others.
-    conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    // First of all: SQLite's own checkpoint would copy the whole log in the first commit after a kill.
+    conn.execute_batch("PRAGMA wal_autocheckpoint = 0;")?;
+    // Only a file without tables takes it; on others it would be a commit at each start that changes nothing.
+    if conn.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
+        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         let why = format!("the file system does not support a write-ahead log (journal mode stays {mode})");
         return Err(StoreError::Unusable(why).into());
     }
-    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -8192;")?;
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -8192;")?;
     conn.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     schema::migrate(&mut conn)?;
     Ok(conn)

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use rusqlite::Connection;
 
@@ -14,21 +15,74 @@ use crate::store::{BotImage, Feed, OpenMessage, StoreError, ToldState};
 /// Heads handed to the feed at once.
 const FEED_BATCH: usize = 1_000;
 
+/// Batches that may be read ahead of the feed.
+const AHEAD: usize = 4;
+
+/// Heads of bots, in position order of each.
+type Batch = Vec<(Arc<str>, Head)>;
+
 /// Fills the memory; `feed` hears of all heads of each bot in position order.
 pub(super) fn load(conn: &Connection, mem: &mut Memory, feed: Option<&dyn Feed>) -> Result<(), Fault> {
     *mem = Memory::default();
     // One snapshot for all of it, though nobody else may change what is read here.
     let snapshot = conn.unchecked_transaction()?;
     let names = load_names(conn, mem)?;
-    if let Some(feed) = feed {
+    let seen = if let Some(feed) = feed {
         for (bot, image) in images(conn, mem)? {
             feed.remember(&bot, image);
         }
+        feed_heads(conn, mem, &names, feed)?
+    } else {
+        load_heads(conn, mem, &names, |_| Ok(()))?
+    };
+    for bot in mem.bots() {
+        let proof = bot.counts.proof;
+        let gone = proof.told_named + proof.told_counted + proof.superseded + proof.dead;
+        let rows = seen.get(&bot.id).copied().unwrap_or_default();
+        if proof.accepted.checked_sub(gone) != Some(rows) {
+            tracing::error!(bot = %bot.name, ?proof, rows, "the stored counters do not match the waiting alerts");
+        }
     }
-    let mut batch: Vec<(Arc<str>, Head)> = Vec::new();
+    mem.committed();
+    snapshot.finish()?;
+    Ok(())
+}
+
+/// Reading a million rows takes about as long as merging them, so a thread merges while this one reads on.
+fn feed_heads(
+    conn: &Connection,
+    mem: &mut Memory,
+    names: &HashMap<i64, Arc<str>>,
+    feed: &dyn Feed,
+) -> Result<HashMap<i64, u64>, Fault> {
+    std::thread::scope(|scope| {
+        let (send, batches) = sync_channel::<Batch>(AHEAD);
+        let feeder = std::thread::Builder::new().name("store-replay".to_owned());
+        let fed = feeder
+            .spawn_scoped(scope, move || batches.iter().for_each(|batch| feed.committed(&batch)))
+            .map_err(|error| StoreError::Unavailable(format!("no thread for the replay: {error}")))?;
+        let read = load_heads(conn, mem, names, |batch| {
+            send.send(batch).map_err(|_| StoreError::Unavailable("the replay's thread ended early".to_owned()).into())
+        });
+        drop(send);
+        if let Err(panic) = fed.join() {
+            std::panic::resume_unwind(panic);
+        }
+        read
+    })
+}
+
+/// Reads all heads and hands them out in batches; returns how many each bot has.
+fn load_heads(
+    conn: &Connection,
+    mem: &mut Memory,
+    names: &HashMap<i64, Arc<str>>,
+    mut hand: impl FnMut(Batch) -> Result<(), Fault>,
+) -> Result<HashMap<i64, u64>, Fault> {
     let mut statement = conn.prepare(&format!("SELECT {HEAD_COLUMNS} FROM heads ORDER BY key"))?;
     let mut rows = statement.query([])?;
     let mut seen: HashMap<i64, u64> = HashMap::new();
+    let mut batch = Vec::new();
     // The rows come bot by bot.
     let mut now: (i64, u64, Arc<str>) = (0, 0, "".into());
     while let Some(row) = rows.next()? {
@@ -42,32 +96,16 @@ pub(super) fn load(conn: &Connection, mem: &mut Memory, feed: Option<&dyn Feed>)
             now = (bot, 0, name.clone());
         }
         now.1 += 1;
-        let Some(feed) = feed else { continue };
         batch.push((now.2.clone(), head));
         if batch.len() == FEED_BATCH {
-            feed.committed(&batch);
-            batch.clear();
+            hand(std::mem::replace(&mut batch, Vec::with_capacity(FEED_BATCH)))?;
         }
     }
-    if let Some(feed) = feed
-        && !batch.is_empty()
-    {
-        feed.committed(&batch);
+    if !batch.is_empty() {
+        hand(batch)?;
     }
     seen.insert(now.0, now.1);
-    for bot in mem.bots() {
-        let proof = bot.counts.proof;
-        let gone = proof.told_named + proof.told_counted + proof.superseded + proof.dead;
-        let rows = seen.get(&bot.id).copied().unwrap_or_default();
-        if proof.accepted.checked_sub(gone) != Some(rows) {
-            tracing::error!(bot = %bot.name, ?proof, rows, "the stored counters do not match the waiting alerts");
-        }
-    }
-    mem.committed();
-    drop(rows);
-    drop(statement);
-    snapshot.finish()?;
-    Ok(())
+    Ok(seen)
 }
 
 fn damaged(what: &str) -> Fault {
