@@ -4,11 +4,16 @@
 //! connection copies while the writer goes on. SQLite starts the log over only when a transaction begins with all of
 //! it copied, and under load the thread never gets that far; so when little is left the writer copies the rest itself.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+
+use super::reserve::LOG_BYTES;
 
 /// Frames (pages of 4 KB) not yet copied that wake the thread: 32 MB. Syncing the database file delays commits, so it is
 /// done seldom: with 4 MB, the 99th percentile of an append under load was three times as long.
@@ -40,6 +45,68 @@ fn next(frames: i64, copied: i64, low: bool) -> Next {
     } else {
         Next::Nothing
     }
+}
+
+/// The log is made this large before it is needed: as large as it stays. A commit that makes the
+/// file longer waits for the file system's journal as well: measured on ext4, 0.6 to 1.1 ms in the median and 15 to
+/// 19 ms in the 99th percentile, instead of 0.15 and 7 ms.
+const ROOM: u64 = LOG_BYTES.cast_unsigned();
+/// So much at once, since a webhook may come meanwhile: about 2 ms.
+const STEP: usize = 1 << 20;
+
+/// Makes room in the log ahead of time.
+pub(super) struct Room {
+    /// `None` when there is enough, or none to be had.
+    file: Option<File>,
+    wanted: bool,
+}
+
+impl Room {
+    /// In this log.
+    pub(super) const fn new(log: Option<File>) -> Self {
+        Self { file: log, wanted: false }
+    }
+
+    /// There was a webhook: a server that gets none keeps a small log.
+    pub(super) const fn want(&mut self) {
+        self.wanted = true;
+    }
+
+    /// Whether there is something to do when nothing else is.
+    pub(super) const fn is_wanted(&self) -> bool {
+        self.wanted && self.file.is_some()
+    }
+
+    /// Makes the log a step longer. SQLite takes zeros for the log's end, and the write lock keeps other processes (the
+    /// `send` command) from writing in the same place.
+    pub(super) fn make(&mut self, conn: &Connection) {
+        let Some(file) = self.file.take() else { return };
+        if let Err(error) = conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])) {
+            tracing::debug!(%error, "no room is made in the log before the next webhook");
+            self.wanted = false;
+            self.file = Some(file);
+            return;
+        }
+        match lengthen(&file) {
+            Ok(true) => self.file = Some(file),
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "no room in the log ahead of time; it grows as it is needed"),
+        }
+        // When even this fails, the next transaction does too and says so.
+        let _ = conn.prepare_cached("ROLLBACK").and_then(|mut rollback| rollback.execute([]));
+    }
+}
+
+/// Whether there is more to do.
+fn lengthen(file: &File) -> io::Result<bool> {
+    let len = file.metadata()?.len();
+    if len >= ROOM {
+        return Ok(false);
+    }
+    let most = usize::try_from(ROOM - len).unwrap_or(STEP);
+    file.write_all_at(&vec![0; STEP.min(most)], len)?;
+    file.sync_data()?;
+    Ok(true)
 }
 
 /// The writer's side.
@@ -119,7 +186,9 @@ fn run(conn: &Connection, woken: &Receiver<()>) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use crate::store::sqlite::files;
 
     #[test]
     fn the_log_is_copied_by_whom_it_delays_least() {
@@ -139,5 +208,57 @@ mod tests {
         for (frames, copied, low, expected) in table {
             assert_eq!(next(frames, copied, low), expected, "{frames} {copied} {low}");
         }
+    }
+
+    fn count(conn: &Connection) -> i64 {
+        conn.query_row("SELECT count(*) FROM vias", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_log_with_room_ahead_is_read_after_a_crash() {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = files::open_writer(folder.path()).unwrap();
+        let mut room = Room::new(files::open_log(folder.path()));
+        assert!(!room.is_wanted());
+        room.want();
+        let mut rows = 0;
+        while room.is_wanted() {
+            conn.execute("INSERT INTO vias (text) VALUES (?1)", [rows]).unwrap();
+            rows += 1;
+            room.make(&conn);
+        }
+        conn.execute("INSERT INTO vias (text) VALUES (?1)", [rows]).unwrap();
+        let log = folder.path().join("alarmbell.db-wal");
+        assert_eq!(std::fs::metadata(&log).unwrap().len(), ROOM);
+        let crashed = tempfile::tempdir().unwrap();
+        for name in ["alarmbell.db", "alarmbell.db-wal"] {
+            std::fs::copy(folder.path().join(name), crashed.path().join(name)).unwrap();
+        }
+        assert_eq!(count(&files::open_writer(crashed.path()).unwrap()), rows + 1);
+        // Starting the log over keeps the room.
+        checkpoint(&conn, "PASSIVE").unwrap();
+        conn.execute("INSERT INTO vias (text) VALUES ('after')", []).unwrap();
+        assert_eq!(std::fs::metadata(&log).unwrap().len(), ROOM);
+        assert_eq!(count(&conn), rows + 2);
+    }
+
+    #[test]
+    fn another_writer_puts_the_room_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = files::open_writer(folder.path()).unwrap();
+        conn.busy_timeout(std::time::Duration::ZERO).unwrap();
+        let other = files::open_checkpointer(folder.path()).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut room = Room::new(files::open_log(folder.path()));
+        let log = folder.path().join("alarmbell.db-wal");
+        let before = std::fs::metadata(&log).unwrap().len();
+        room.want();
+        room.make(&conn);
+        assert!(!room.is_wanted());
+        assert_eq!(std::fs::metadata(&log).unwrap().len(), before);
+        other.execute_batch("ROLLBACK").unwrap();
+        room.want();
+        room.make(&conn);
+        assert!(std::fs::metadata(&log).unwrap().len() > before);
     }
 }

@@ -83,6 +83,13 @@ fn writer(path: &Path) -> Result<Connection, Fault> {
     Ok(conn)
 }
 
+/// The log's file, once there is one. Closing it loses no lock: SQLite has its locks on the other two.
+pub(super) fn open_log(path: &Path) -> Option<File> {
+    let mut name = database(path).into_os_string();
+    name.push("-wal");
+    OpenOptions::new().write(true).open(name).ok()
+}
+
 /// A connection that only copies the log into the database file.
 pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, Fault> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{Checkpoints, Room};
 use super::files;
 use super::memory::{Memory, Totals};
 use super::metrics::StoreMetrics;
@@ -108,6 +108,8 @@ impl SqliteStore {
             conn.pragma_update(None, "max_page_count", pages).map_err(super::Fault::from)?;
         }
         let threads = |error| StoreError::Unusable(format!("no thread for the store: {error}"));
+        // The process beside it lives for one message.
+        let room = Room::new(lock.as_ref().and_then(|_| files::open_log(&options.path)));
         let checkpoints = Checkpoints::start(files::open_checkpointer(&options.path)?).map_err(threads)?;
         let queue = Arc::new(Queue::new(Bounds {
             queue_ops: options.queue_ops,
@@ -138,6 +140,7 @@ impl SqliteStore {
             doubtful: Vec::new(),
             checkpoints,
             gate: gate.clone(),
+            room,
             lock,
         };
         let thread =

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use rusqlite::Connection;
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{Checkpoints, Room};
 use super::clean;
 use super::fault::Fault;
 use super::memory::{Memory, Totals};
@@ -77,6 +77,7 @@ pub(super) struct Writer {
     pub(super) checkpoints: Checkpoints,
     /// In front of those who read.
     pub(super) gate: Arc<Gate>,
+    pub(super) room: Room,
     /// Held for life by the process that may append; freed last.
     pub(super) lock: Option<File>,
 }
@@ -118,7 +119,9 @@ impl Writer {
     /// Takes what is queued and does it; `false` at the end.
     fn turn(&mut self) -> bool {
         let idle = self.going.is_empty() && (self.failing || !self.mem.has_garbage());
-        match self.queue.take(idle) {
+        let room = idle && !self.failing && !self.reserve.is_low() && self.room.is_wanted();
+        match self.queue.take(idle && !room) {
+            Taken::Batch(jobs) if room && jobs.is_empty() => self.room.make(&self.conn),
             Taken::Batch(jobs) => self.commit(jobs),
             Taken::Replay(feed, reply) => {
                 let answer = self.replay(feed);
@@ -211,6 +214,7 @@ impl Writer {
             self.reserve.committed();
             self.metrics.commit_duration.observe(started.elapsed().as_secs_f64());
             if appends > 0 {
+                self.room.want();
                 self.metrics.batch_webhooks.observe(appends as f64);
             }
         }
