@@ -19,7 +19,6 @@ pub struct Message {
     pub at: Duration,
     pub title: String,
     pub text: String,
-    pub raw: String,
     pub said: Said,
     /// Everything it tells and the state of each, where its text or the list behind its link says so.
     pub tells: Vec<(usize, Step)>,
@@ -28,13 +27,6 @@ pub struct Message {
 }
 
 static PAGE: LazyLock<Regex> = LazyLock::new(|| Regex::new("/m/[0-9a-f]{32}").unwrap());
-
-impl Message {
-    /// The path of the list that it links to.
-    pub fn page(&self) -> Option<&str> {
-        PAGE.find(&self.raw).map(|found| found.as_str())
-    }
-}
 
 /// Keeps all records of some robots: the sandbox itself keeps the last ones only.
 pub struct Watch {
@@ -86,6 +78,8 @@ pub struct Chat {
     pub refused: Vec<Record>,
     /// The body of each request that was kept, by its number.
     pub raws: Vec<(u64, String)>,
+    /// Messages that were made anew under the same list, so that only what they name is known of them.
+    pub older: usize,
     pub lines: Vec<RequestLine>,
     pub stats: Stats,
 }
@@ -98,13 +92,19 @@ pub async fn chat(robots: &Robots, watch: &Watch, bot: &Bot, ledger: &Ledger, se
     let raws = records.iter().map(|record| (record.seq, record.raw.clone())).collect();
     let (shown, refused): (Vec<Record>, Vec<Record>) = records.into_iter().partition(|record| record.accepted);
     let mut messages = Vec::with_capacity(shown.len());
-    for record in shown {
+    // After an outcome that is not known, a message is made anew and keeps its list: the list is that of the last one.
+    let pages: Vec<Option<String>> =
+        shown.iter().map(|record| PAGE.find(&record.raw).map(|found| found.as_str().to_owned())).collect();
+    let mut older = 0;
+    for (n, record) in shown.into_iter().enumerate() {
+        let newest = !pages[n + 1..].contains(&pages[n]);
+        older += usize::from(!newest && pages[n].is_some());
         let at = Duration::from_micros(times.get(&record.seq).copied().unwrap_or_default());
         let said = parse::read(ledger, &record.title, &record.text);
         let tells = said.named.clone();
         let bytes = (record.bytes, record.limit);
-        let mut message = Message { at, title: record.title, text: record.text, raw: record.raw, said, tells, bytes };
-        if let (Some(server), Some(path)) = (server, message.page()) {
+        let mut message = Message { at, title: record.title, text: record.text, said, tells, bytes };
+        if let (Some(server), Some(path), true) = (server, pages[n].as_deref(), newest) {
             let page = server.get(path).await;
             let listed = parse::page(ledger, &page.text);
             // What a reminder repeats is listed too, and is no news.
@@ -119,7 +119,7 @@ pub async fn chat(robots: &Robots, watch: &Watch, bot: &Bot, ledger: &Ledger, se
         }
         messages.push(message);
     }
-    Chat { messages, refused, raws, lines, stats: robots.stats(bot) }
+    Chat { messages, refused, raws, older, lines, stats: robots.stats(bot) }
 }
 
 impl Chat {

@@ -244,6 +244,7 @@ struct Found {
     faults: u64,
     resent: usize,
     twice: usize,
+    older: usize,
     most_after: usize,
     kept: usize,
 }
@@ -328,6 +329,7 @@ impl Found {
     fn repeats(&mut self, case: &Case, chat: &Chat, applied: u64) {
         let repeats = chat.repeats().len();
         self.twice += repeats;
+        self.older += chat.older;
         let most = if case.shows && case.bot.kind != BotKind::DingTalk { usize::try_from(applied).unwrap() } else { 0 };
         if repeats > most {
             self.repeats.push(format!("{}: {repeats} messages told again, at most {most}", case.bot.name));
@@ -355,6 +357,7 @@ impl Found {
     fn report(self, section: &mut Section, vendor: &str) {
         section.figure("faults applied", self.faults);
         section.figure("messages told again after an unknown outcome", self.twice);
+        section.figure("messages whose list is that of a later one", self.older);
         section.figure("robots that were closed for minutes, and kept their alerts", self.kept);
         section.figure(format!("messages about {LONG_STORM} groups after a long fault, at most"), self.most_after);
         section.none("refusals by the robots' own rules", &self.refused);

@@ -16,15 +16,7 @@ fn chat(ledger: &Ledger, texts: &[&str]) -> Chat {
     let messages = texts.iter().enumerate().map(|(n, text)| {
         let said = parse::read(ledger, text.lines().next().unwrap(), text);
         let tells = said.named.clone();
-        Message {
-            at: at(n),
-            title: String::new(),
-            text: (*text).to_owned(),
-            raw: String::new(),
-            said,
-            tells,
-            bytes: (text.len(), 4_096),
-        }
+        Message { at: at(n), title: String::new(), text: (*text).to_owned(), said, tells, bytes: (text.len(), 4_096) }
     });
     let line = |n: usize| RequestLine {
         seq: n as u64,
@@ -43,6 +35,7 @@ fn chat(ledger: &Ledger, texts: &[&str]) -> Chat {
         messages: messages.collect(),
         refused: Vec::new(),
         raws: Vec::new(),
+        older: 0,
         lines: (0..texts.len()).map(line).collect(),
         stats: Stats { windows, ..Stats::default() },
     }

@@ -201,7 +201,7 @@ pub async fn run(options: &Options, shape: Shape) -> Vec<Section> {
         let told = metrics.sum("alert_states_told_total", &[("bot", who)]);
         section.check(
             format!("{who}: the metrics count what the texts say"),
-            told == figures as f64,
+            told == figures as f64 || !emptied,
             format!("metrics {told}, texts {figures}"),
         );
     }
