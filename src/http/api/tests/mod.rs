@@ -26,6 +26,7 @@ use crate::store::sqlite::{Options, SqliteStore, StoreMetrics};
 use crate::store::{Begin, Begun, BotImage, Effect, Feed, NewDeadLetter, Outcome, RobotState};
 
 mod history;
+mod mutations;
 mod ops;
 mod pages;
 mod webhooks;
