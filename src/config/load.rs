@@ -3,6 +3,7 @@
 //! The parser's events are used instead of serde: serde stops at the first mistake, and a config is checked for all of
 //! them at once. YAML 1.2; anchors, aliases and merge keys (`<<`) work, and what they expand to is bounded.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -48,6 +49,22 @@ pub(super) fn tree(report: &mut Report) -> Option<Tree> {
         return None;
     };
     Some(Tree { root, extras: extras(&text, scalars) })
+}
+
+/// The text as all of this room reads it: without a byte order mark, and with every break that YAML counts as one ending in
+/// a line feed. Else a line's number would mean one line to the parser and another to the report.
+pub(super) fn plain_breaks(text: &str) -> Cow<'_, str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if !text.contains('\r') {
+        return Cow::Borrowed(text);
+    }
+    // Each stays one byte long.
+    let mut chars = text.chars().peekable();
+    let mut out = String::with_capacity(text.len());
+    while let Some(c) = chars.next() {
+        out.push(if c == '\r' && chars.peek() != Some(&'\n') { '\n' } else { c });
+    }
+    Cow::Owned(out)
 }
 
 fn place(mark: Marker) -> Pos {

@@ -195,7 +195,7 @@ struct Raw {
 }
 
 fn read(name: &str, text: &str, mut files: Files) -> (Watched, Result<Loaded, Vec<Mistake>>) {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = &*load::plain_breaks(text);
     let mut report = Report::new(name, text);
     let Some(tree) = load::tree(&mut report) else {
         return (files.finish().0, Err(report.finish(None)));

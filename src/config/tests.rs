@@ -412,3 +412,14 @@ mod web {
         assert_eq!(report(&mistakes), "/nonexistent/web.yml: the file can not be read: there is no such file\n");
     }
 }
+
+#[test]
+fn a_lone_cr_ends_a_line_as_it_does_in_yaml() {
+    let text = "bots:\r  - name: a\r\r\n    colour: red\r\n    type: wecom\n";
+    let mistakes = parse_str("x", text, Path::new("/nonexistent")).unwrap_err();
+    let colour = mistakes.iter().find(|mistake| mistake.what.contains("colour")).unwrap();
+    assert_eq!((colour.place.line, colour.line.trim()), (4, "colour: ***"), "{colour}");
+    let broken = parse_web_str("w", "users:\r  a: b: c\r").unwrap_err();
+    assert_eq!(broken[0].place.line, 2, "{}", broken[0]);
+    assert!(broken[0].line.contains("a:"), "{}", broken[0]);
+}

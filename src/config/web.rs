@@ -45,7 +45,7 @@ pub fn load_web(path: &Path) -> Result<WebConfig, Vec<Mistake>> {
 /// # Errors
 /// As [`load_web`].
 pub fn parse_web_str(name: &str, text: &str) -> Result<WebConfig, Vec<Mistake>> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = &*load::plain_breaks(text);
     if text.trim().is_empty() {
         return Ok(WebConfig::default());
     }
