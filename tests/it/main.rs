@@ -8,6 +8,7 @@
 mod support;
 
 mod commands;
+mod fuzz;
 mod keep;
 mod kill;
 mod layering;
