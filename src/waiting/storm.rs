@@ -12,7 +12,8 @@
 //! - A digest is due an interval after the last one was delivered. When by then little waits (a quarter of the threshold),
 //!   the storm ends instead, and that leaves one by one.
 //! - Critical alerts do not wait for it: each group's leave alone, the oldest first. When more groups have some than there
-//!   are tokens, a digest leaves with the next token; but so that with the digests that will be due no minute gets more
+//!   are tokens, a digest leaves with the next token, once the oldest of them is two seconds old: a burst is told at once and
+//!   not in pieces. But so that with the digests that will be due no minute gets more
 //!   than [`StormState::RECENT`], as far as the interval alone allows that.
 //! - No critical alert waits for longer than ten seconds for others: when the next one would, a digest leaves, however many
 //!   have left. So when critical alerts come faster than tokens for long, there are more digests.
@@ -31,6 +32,9 @@ const MINUTE: Nanos = 60 * 1_000_000_000;
 
 /// A critical alert is told within ten seconds; the rest is for the way.
 const CRITICAL_WAITS_MS: Millis = 9_500;
+
+/// How long a burst of critical alerts may take to arrive.
+const GATHERS: Duration = Duration::from_secs(2);
 
 /// Monotonic time; signed, because what is restored was before this process began.
 type Nanos = i128;
@@ -90,6 +94,14 @@ impl Demand<'_> {
         let spacing = Millis::try_from(self.spacing.as_millis()).unwrap_or(Millis::MAX);
         self.now_ms.saturating_sub(*second).saturating_add(spacing) > CRITICAL_WAITS_MS
     }
+
+    /// How long a digest waits for the rest of a burst of critical alerts.
+    fn gathers(&self) -> Option<Duration> {
+        let age = self.now_ms.saturating_sub(*self.critical.first()?);
+        // A wall clock that stepped back must not stretch it.
+        let age = Duration::from_millis(u64::try_from(age).unwrap_or(u64::MAX));
+        GATHERS.checked_sub(age).filter(|left| !left.is_zero())
+    }
 }
 
 /// What leaves next.
@@ -146,7 +158,11 @@ impl Storm {
                 if demand.groups > 0 { Plan::Group } else { Plan::Wait(None) }
             }
             Some(due) if !has_critical => Plan::Wait(Some(duration(due))),
-            Some(_) if self.hurries(demand, options) => Plan::Digest,
+            Some(_) if demand.is_late() => Plan::Digest,
+            Some(due) if self.hurries(demand, options) => match demand.gathers() {
+                Some(left) => Plan::Wait(Some(duration(due.min(nanos(demand.now) + nanos(left))))),
+                None => Plan::Digest,
+            },
             Some(_) => Plan::Critical,
         }
     }
@@ -159,7 +175,7 @@ impl Storm {
     /// Whether a digest leaves before it is due, for the critical alerts that wait.
     fn hurries(&self, demand: &Demand<'_>, options: &StormOptions) -> bool {
         let too_many = demand.critical.len() > usize::try_from(demand.tokens).unwrap_or(usize::MAX);
-        demand.is_late() || (too_many && self.leaves_room(nanos(demand.now), nanos(options.interval)))
+        too_many && self.leaves_room(nanos(demand.now), nanos(options.interval))
     }
 
     /// Whether after a digest now, and one after each interval from now, no minute has too many.

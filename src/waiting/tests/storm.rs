@@ -136,14 +136,17 @@ fn a_digest_that_was_not_told_does_not_count() {
 }
 
 #[test]
-fn critical_alerts_leave_alone_while_there_are_tokens() {
+fn critical_alerts_leave_alone_while_there_are_tokens_and_a_burst_gathers() {
     let mut storm = raging(&[0]);
     for (critical, tokens, right) in [
-        (&[20][..], 1, Plan::Critical),
+        (&[18][..], 1, Plan::Critical),
+        (&[18, 18], 2, Plan::Critical),
+        (&[18, 18], 1, Plan::Digest),
+        (&[18, 18, 20], 2, Plan::Digest),
+        (&[18], 0, Plan::Digest),
+        (&[19, 20], 1, until(21)),
+        (&[20, 20], 1, until(22)),
         (&[20, 20], 2, Plan::Critical),
-        (&[20, 20], 1, Plan::Digest),
-        (&[20, 20, 20], 2, Plan::Digest),
-        (&[20], 0, Plan::Digest),
     ] {
         assert_eq!(planned(&mut storm, 20, 100, critical, tokens), right, "{critical:?} {tokens}");
     }
@@ -151,7 +154,7 @@ fn critical_alerts_leave_alone_while_there_are_tokens() {
 
 #[test]
 fn digests_for_critical_alerts_leave_room_for_those_that_will_be_due() {
-    let more = [95, 95];
+    let more = [93, 93];
     // Three within half a minute, and the next one is due at 100: a fourth now would make five within the minute from 73.
     for (digests, now, right) in [
         (&[70][..], 95, Plan::Digest),
@@ -168,7 +171,7 @@ fn digests_for_critical_alerts_leave_room_for_those_that_will_be_due() {
     let often = StormOptions { interval: at(5), ..OPTIONS };
     let mut storm = raging(&[80, 85, 90]);
     let now_ms = wall(93);
-    let critical = [now_ms; 2];
+    let critical = [wall(91); 2];
     let demand = Demand { groups: 9, critical: &critical, tokens: 1, spacing: SPACING, now: at(93), now_ms };
     assert_eq!(storm.plan(&demand, &often), Plan::Critical);
     assert_eq!(storm.plan(&Demand { now: at(95), ..demand }, &often), Plan::Digest);
@@ -245,7 +248,7 @@ fn a_storm_goes_on_after_a_restart() {
     let mut future = Storm::restore(Some(stored), wall(0), at(7));
     assert_eq!(future.plan(&demand(8), &OPTIONS), until(37));
     // Two digests in this minute, and room for one more.
-    let critical = [wall(0); 2];
+    let critical = [wall(-2); 2];
     let hurried = Demand { critical: &critical, ..demand(8) };
     assert_eq!(future.plan(&hurried, &OPTIONS), Plan::Digest);
     assert_eq!(Storm::restore(None, wall(0), at(7)).plan(&demand(8), &OPTIONS), Plan::Digest);
