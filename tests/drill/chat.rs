@@ -22,6 +22,8 @@ pub struct Message {
     pub said: Said,
     /// Everything it tells and the state of each, where its text or the list behind its link says so.
     pub tells: Vec<(usize, Step)>,
+    /// How many it tells: by its list, else by its text.
+    pub listed: usize,
     /// Bytes of the limited field, and how many there may be.
     pub bytes: (usize, usize),
 }
@@ -102,8 +104,9 @@ pub async fn chat(robots: &Robots, watch: &Watch, bot: &Bot, ledger: &Ledger, se
         let at = Duration::from_micros(times.get(&record.seq).copied().unwrap_or_default());
         let said = parse::read(ledger, &record.title, &record.text);
         let tells = said.named.clone();
+        let listed = usize::try_from(said.figures.total()).unwrap();
         let bytes = (record.bytes, record.limit);
-        let mut message = Message { at, title: record.title, text: record.text, said, tells, bytes };
+        let mut message = Message { at, title: record.title, text: record.text, said, tells, listed, bytes };
         if let (Some(server), Some(path), true) = (server, pages[n].as_deref(), newest) {
             let page = server.get(path).await;
             let listed = parse::page(ledger, &page.text);
@@ -111,10 +114,12 @@ pub async fn chat(robots: &Robots, watch: &Watch, bot: &Bot, ledger: &Ledger, se
             let news: BTreeSet<(usize, Step)> = listed.iter().copied().collect();
             if page.status != 200 {
                 message.said.wrong.push(format!("its list {path} answers {}", page.status));
-            } else if u64::try_from(listed.len()).unwrap() != message.said.figures.total() {
-                let figures = message.said.figures.total();
-                message.said.wrong.push(format!("tells {figures}, its list {path} has {}", listed.len()));
+            } else if !message.said.holds(listed.len()) {
+                let (total, beside) = (message.said.figures.total(), message.said.beside);
+                let listed = listed.len();
+                message.said.wrong.push(format!("tells {total} beside {beside}, its list {path} has {listed}"));
             }
+            message.listed = listed.len();
             message.tells = news.into_iter().collect();
         }
         messages.push(message);

@@ -58,8 +58,18 @@ pub struct Said {
     /// Alerts named as firing unchanged.
     pub reminders: Vec<usize>,
     pub figures: Figures,
+    /// Beside news of its group: how many others still fire. Only those of which a reminder waited are told by it.
+    pub beside: u64,
     /// What does not add up within the message.
     pub wrong: Vec<String>,
+}
+
+impl Said {
+    /// Whether a list of so many alerts can be that of this message.
+    pub fn holds(&self, listed: usize) -> bool {
+        let listed = u64::try_from(listed).unwrap_or(u64::MAX);
+        (self.figures.total()..=self.figures.total() + self.beside).contains(&listed)
+    }
 }
 
 static LINK: LazyLock<Regex> = LazyLock::new(|| re(r"\]\([^)]*\)"));
@@ -72,6 +82,8 @@ static MARK: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 static COUNTED: LazyLock<Regex> = LazyLock::new(|| re(r"(\d+) (?:more|alerts|in all): ([^\n]*)"));
+static BESIDE: LazyLock<Regex> =
+    LazyLock::new(|| re(r"(?m)(?:^|, )(\d+) still firing(?:,|\s*$)|still (\d+)(?: \((\d+) new\))? [A-Z]"));
 static PAIR: LazyLock<Regex> = LazyLock::new(|| re(r"(\d+) ([a-z]+)"));
 static HEAD: LazyLock<Regex> = LazyLock::new(|| re(r"Alarm digest \| (\d+) alerts? \|"));
 static CLASS: LazyLock<Regex> =
@@ -162,6 +174,11 @@ fn single(ledger: &Ledger, title: &str, text: &str) -> Said {
             alerts.iter().find(|alert| title.contains(&alert.name)).map_or(String::new(), |alert| alert.name.clone())
         }
     };
+    let beside = BESIDE.captures(&text).filter(|_| !reminder);
+    said.beside = beside.map_or(0, |beside| {
+        let part = |at| beside.get(at).map_or(0, |part: regex::Match<'_>| number(part.as_str()));
+        part(1) + (part(2) - part(3))
+    });
     if let Some(counted) = COUNTED.captures(&text) {
         let mut sum = 0;
         for pair in PAIR.captures_iter(&counted[2]) {

@@ -16,7 +16,15 @@ fn chat(ledger: &Ledger, texts: &[&str]) -> Chat {
     let messages = texts.iter().enumerate().map(|(n, text)| {
         let said = parse::read(ledger, text.lines().next().unwrap(), text);
         let tells = said.named.clone();
-        Message { at: at(n), title: String::new(), text: (*text).to_owned(), said, tells, bytes: (text.len(), 4_096) }
+        Message {
+            at: at(n),
+            title: String::new(),
+            text: (*text).to_owned(),
+            said,
+            tells,
+            listed: 0,
+            bytes: (text.len(), 4_096),
+        }
     });
     let line = |n: usize| RequestLine {
         seq: n as u64,
@@ -97,6 +105,13 @@ pub fn check() -> Section {
     section.check("a reminder is no news", still && said.reminders == [5], format!("{:?}", said.reminders));
     let said = parse::read(&ledger, "", &format!("{}\n12 more: 2 critical, 9 warning", single(5, &fired)));
     section.check("a sum that is wrong", !said.wrong.is_empty(), format!("{:?}", said.wrong));
+
+    let text = format!("2 new, 11 still firing  \n{}\n1 more: 1 warning", single(5, &fired));
+    let said = parse::read(&ledger, "", &text);
+    let holds = [1, 2, 13, 14].map(|listed| said.holds(listed));
+    section.check("what fires beside news", holds == [false, true, true, false], format!("{} beside", said.beside));
+    let said = parse::read(&ledger, "", &format!("Resolved 1, still 4 (3 new) Warning\n{}", single(12, &ended)));
+    section.check("what fires beside ends", said.beside == 1, said.beside);
 
     let texts = [single(12, &ended), single(12, &fired), single(12, &fired)];
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
