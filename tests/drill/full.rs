@@ -17,8 +17,8 @@ use super::report::Section;
 use super::support::{Bot, Place, Robots, Server, config};
 
 /// Megabytes of the small disk, and of the one with room.
-const SMALL: u32 = 6;
-const LARGE: u32 = 64;
+const SMALL: u32 = 40;
+const LARGE: u32 = 160;
 
 /// A tmpfs that goes away with the drill.
 struct Disk {
@@ -87,7 +87,7 @@ pub async fn run(options: &Options) -> Vec<Section> {
     for bot in &bots {
         robots.fault(bot, alarmbell::sandbox::FaultKind::Http503, 0);
     }
-    let (taken, status) = fill(&ledger, &robots, &server, "DiskFirst", 400).await;
+    let (taken, status) = fill(&ledger, &robots, &server, "DiskFirst", 2_000).await;
     section.figure("webhooks of 60 KB taken before it was full", taken);
     section.check("webhooks are refused with 503 when it is full", status == 503 && taken > 10, status);
     let healthy = server.get("/-/healthy").await.status;
@@ -98,6 +98,8 @@ pub async fn run(options: &Options) -> Vec<Section> {
     for bot in &bots {
         robots.clear_faults(bot);
     }
+    let emptied = super::emptied(&server, Duration::from_secs(100)).await;
+    section.check("all of it is told while the disk is full", emptied, if emptied { "yes" } else { "no" });
     let enlarged = disk.enlarge();
     section.check("the disk has room", enlarged.is_ok(), enlarged.err().unwrap_or_default());
     // As Alertmanager does: again until it is taken.
