@@ -182,8 +182,8 @@ fn no_critical_alert_waits_for_ten_seconds_behind_others() {
     let digests = [70, 73, 76, 80];
     for (critical, right) in [
         (&[80, 94][..], Plan::Critical),
-        (&[80, 89], Plan::Critical),
-        (&[80, 88], Plan::Digest),
+        (&[80, 91], Plan::Critical),
+        (&[80, 90], Plan::Digest),
         (&[80, 80, 80], Plan::Digest),
         (&[10], Plan::Critical),
     ] {
