@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::bot::Bot;
-use super::digest::PART;
+use super::digest::{MOST, PART};
 use super::ladder::Step;
 use super::letter::{Content, Letter};
 use super::shared::Shared;
@@ -130,6 +130,9 @@ impl Worker {
         match verdict {
             Verdict::Delivered if digest || storm.is_some() => {
                 desk.storm.delivered(digest, storm, self.shared.clock.mono());
+                if digest && matches!(&letter.content, Content::Alerts(items) if items.len() >= MOST) {
+                    desk.storm.fell_short();
+                }
             }
             _ => self.stays(letter, &mut desk),
         }

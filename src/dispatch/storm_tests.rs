@@ -251,3 +251,13 @@ async fn a_restart_does_not_begin_the_storm_anew() {
     assert!(apart >= 30_000, "the second left {apart} ms after the first");
     assert!(told[1].text.contains("100"), "the totals go on: {}", told[1].text);
 }
+
+#[tokio::test]
+async fn what_one_digest_can_not_hold_leaves_without_waiting_for_the_interval() {
+    let bench = Bench::new(SLOW).await;
+    bench.storm(0..20_050, WARNING, Status::Firing).await;
+    bench.dispatcher.start().await.unwrap();
+    until("all is told", || bench.waiting() == 0).await;
+    let told = bench.told().await;
+    assert_eq!(digests(&told), [20_000, 50]);
+}

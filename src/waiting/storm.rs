@@ -18,7 +18,8 @@
 //! - No critical alert waits for longer than ten seconds for others: when the next one would, a digest leaves, however many
 //!   have left. So when critical alerts come faster than tokens for long, there are more digests.
 //!
-//! A digest that was not delivered does not count: another may leave at once.
+//! A digest that was not delivered does not count: another may leave at once. After one that could not hold all that
+//! waited, the next leaves at once, too.
 //!
 //! Intervals are measured with the monotonic clock; only the age of a critical alert, and what is restored, are taken from
 //! the wall clock.
@@ -126,6 +127,8 @@ pub struct Storm {
     recent: [Option<Nanos>; StormState::RECENT],
     /// Whether a digest is on its way.
     flying: bool,
+    /// Whether the last digest did not hold all that waited.
+    short: bool,
 }
 
 impl Storm {
@@ -137,7 +140,7 @@ impl Storm {
         };
         let mut recent = state.map(|state| state.recent_ms.map(before)).unwrap_or_default();
         recent.sort_unstable();
-        Self { state, recent, flying: false }
+        Self { state, recent, flying: false, short: false }
     }
 
     /// What leaves next. Begins and ends the storm.
@@ -152,10 +155,11 @@ impl Storm {
         if self.flying {
             return if has_critical { Plan::Critical } else { Plan::Wait(None) };
         }
-        match self.due(options).filter(|due| *due > nanos(demand.now)) {
+        match self.due(options).filter(|due| !self.short && *due > nanos(demand.now)) {
             None if demand.groups > options.little() => Plan::Digest,
             None => {
                 self.state = None;
+                self.short = false;
                 if demand.groups > 0 { Plan::Group } else { Plan::Wait(None) }
             }
             Some(due) if !has_critical => Plan::Wait(Some(duration(due))),
@@ -193,6 +197,11 @@ impl Storm {
         self.flying = true;
     }
 
+    /// The digest that was just delivered did not hold all that waited: the next need not wait for its time.
+    pub const fn fell_short(&mut self) {
+        self.short = true;
+    }
+
     /// The digest was not told.
     pub const fn stays(&mut self) {
         self.flying = false;
@@ -218,6 +227,7 @@ impl Storm {
     pub fn delivered(&mut self, digest: bool, after: Option<StormState>, now: Duration) {
         if digest {
             self.flying = false;
+            self.short = false;
             self.recent.rotate_left(1);
             self.recent[StormState::RECENT - 1] = Some(nanos(now));
         }

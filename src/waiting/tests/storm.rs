@@ -136,6 +136,18 @@ fn a_digest_that_was_not_told_does_not_count() {
 }
 
 #[test]
+fn after_a_digest_that_could_not_hold_all_the_next_leaves_at_once() {
+    let mut storm = raging(&[0]);
+    storm.fell_short();
+    assert_eq!(plan(&mut storm, 1, 100, &[]), Plan::Digest);
+    digest(&mut storm, 1);
+    assert_eq!(plan(&mut storm, 2, 100, &[]), until(31), "that one held all");
+    storm.fell_short();
+    assert_eq!(plan(&mut storm, 3, 2, &[]), Plan::Group, "little is left");
+    assert_eq!(plan(&mut storm, 4, 100, &[]), until(31), "and that storm is over");
+}
+
+#[test]
 fn critical_alerts_leave_alone_while_there_are_tokens_and_a_burst_gathers() {
     let mut storm = raging(&[0]);
     for (critical, tokens, right) in [
