@@ -94,7 +94,8 @@ impl Feed for Shared {
             let mut desk = bot.desk();
             desk.open = image.open.into_iter().map(|message| Open { message, items: None }).collect();
             desk.unannounced = image.unannounced_dead;
-            desk.storm = Storm::restore(image.storm, self.clock.now_ms(), self.clock.mono());
+            let storms = self.settings.load().storms;
+            desk.storm = Storm::restore(image.storm, &storms, self.clock.now_ms(), self.clock.mono());
         }
         self.bots.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(name), bot);
     }

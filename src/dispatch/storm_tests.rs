@@ -261,3 +261,19 @@ async fn what_one_digest_can_not_hold_leaves_without_waiting_for_the_interval() 
     let told = bench.told().await;
     assert_eq!(digests(&told), [20_000, 50]);
 }
+
+#[tokio::test]
+async fn a_storm_that_ended_before_a_restart_does_not_go_on_after_it() {
+    let bench = Bench::new(SLOW).await;
+    bench.storm(0..50, WARNING, Status::Firing).await;
+    bench.dispatcher.start().await.unwrap();
+    until("the digest is told", || bench.waiting() == 0).await;
+    bench.dispatcher.stop().await;
+    bench.clock.advance(Duration::from_secs(3_600));
+    let bench = bench.restarted().await;
+    bench.storm(100..105, WARNING, Status::Firing).await;
+    bench.dispatcher.start().await.unwrap();
+    bench.until_all_told(Duration::from_secs(60)).await;
+    let told = bench.told().await;
+    assert_eq!((digests(&told), told.len()), (vec![50], 6), "five groups are no storm");
+}

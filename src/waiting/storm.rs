@@ -132,14 +132,20 @@ pub struct Storm {
 }
 
 impl Storm {
-    /// What was stored of it. Stored times in the future count as now.
-    pub fn restore(state: Option<StormState>, now_ms: Millis, now: Duration) -> Self {
+    /// What was stored of it. Stored times in the future count as now. Nobody stores that a storm has ended: one without a
+    /// digest for two intervals has, and only when its digests left is of use.
+    pub fn restore(state: Option<StormState>, options: &StormOptions, now_ms: Millis, now: Duration) -> Self {
         let before = |then_ms: Millis| {
             let age_ms = now_ms.saturating_sub(then_ms).max(0);
             (then_ms != 0).then(|| nanos(now) - Nanos::from(age_ms) * 1_000_000)
         };
         let mut recent = state.map(|state| state.recent_ms.map(before)).unwrap_or_default();
         recent.sort_unstable();
+        let goes_on = |state: &StormState| {
+            let last = state.since_ms.max(state.last_digest_ms());
+            Nanos::from(now_ms.saturating_sub(last)) * 1_000_000 <= nanos(options.interval) * 2
+        };
+        let state = state.filter(goes_on);
         Self { state, recent, flying: false, short: false }
     }
 

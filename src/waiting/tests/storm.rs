@@ -251,19 +251,30 @@ fn a_digest_outside_a_storm_begins_one() {
 fn a_storm_goes_on_after_a_restart() {
     let stored = raging(&[100, 130]).after(false, 0, 0, wall(140)).unwrap();
     // Ten seconds after the last digest, by the wall clock; the monotonic one begins anew.
-    let mut storm = Storm::restore(Some(stored), wall(140), at(0));
+    let mut storm = Storm::restore(Some(stored), &OPTIONS, wall(140), at(0));
     let demand = |now| Demand { groups: 9, critical: &[], tokens: 1, spacing: SPACING, now: at(now), now_ms: wall(0) };
     assert_eq!(storm.plan(&demand(1), &OPTIONS), until(20));
     assert_eq!(storm.plan(&demand(20), &OPTIONS), Plan::Digest);
     assert_eq!(storm.after(false, 0, 0, 0), Some(stored));
     // Times in the future count as now.
-    let mut future = Storm::restore(Some(stored), wall(0), at(7));
+    let mut future = Storm::restore(Some(stored), &OPTIONS, wall(0), at(7));
     assert_eq!(future.plan(&demand(8), &OPTIONS), until(37));
     // Two digests in this minute, and room for one more.
     let critical = [wall(-2); 2];
     let hurried = Demand { critical: &critical, ..demand(8) };
     assert_eq!(future.plan(&hurried, &OPTIONS), Plan::Digest);
-    assert_eq!(Storm::restore(None, wall(0), at(7)).plan(&demand(8), &OPTIONS), Plan::Digest);
+    assert_eq!(Storm::restore(None, &OPTIONS, wall(0), at(7)).plan(&demand(8), &OPTIONS), Plan::Digest);
+}
+
+#[test]
+fn a_storm_that_ended_before_a_restart_stays_ended() {
+    let stored = raging(&[100, 130]).after(false, 0, 0, wall(140)).unwrap();
+    for (seconds, on) in [(190, true), (191, false), (1_000_000, false)] {
+        assert_eq!(Storm::restore(Some(stored), &OPTIONS, wall(seconds), at(0)).is_on(), on, "{seconds}");
+    }
+    // One that has told only critical alerts yet.
+    let first = StormState { since_ms: wall(130), recent_ms: [0; StormState::RECENT], ..stored };
+    assert!(Storm::restore(Some(first), &OPTIONS, wall(140), at(0)).is_on());
 }
 
 #[test]
@@ -278,7 +289,7 @@ fn odd_values_do_no_harm() {
         },
     ] {
         for (now_ms, now) in times.iter().flat_map(|time| durations.map(|duration| (*time, duration))) {
-            let mut storm = Storm::restore(Some(state), now_ms, now);
+            let mut storm = Storm::restore(Some(state), &OPTIONS, now_ms, now);
             let after = storm.after(true, u64::MAX, u64::MAX, Millis::MIN);
             storm.delivered(true, after, now);
             for (interval, threshold) in durations.iter().zip([0, 1, 8, usize::MAX]) {
