@@ -73,7 +73,8 @@ impl Worker {
             return Ok(self.unannounced().map(|dead| desk.notice(dead, self.new_id())));
         };
         let (id, uuid) = self.ids(picked.group);
-        self.composed(desk.group(&picked, id, &uuid, stage).await, &picked.items)
+        let composed = desk.group(&picked, id.clone(), &uuid, stage).await;
+        self.composed(composed, &picked.items, picked.group, id)
     }
 
     /// The id of a group's next message, and another that only these bytes have. An attempt that failed is continued
@@ -84,7 +85,13 @@ impl Worker {
         (id, uuid)
     }
 
-    fn composed(&self, composed: Result<Composed, StoreError>, items: &[Item]) -> Result<Option<Letter>, StoreError> {
+    fn composed(
+        &self,
+        composed: Result<Composed, StoreError>,
+        items: &[Item],
+        group: GroupId,
+        id: MessageId,
+    ) -> Result<Option<Letter>, StoreError> {
         match composed {
             Ok((letter, failure)) => {
                 if let Some(failure) = failure {
@@ -93,6 +100,7 @@ impl Worker {
                 Ok(Some(letter))
             }
             Err(error) => {
+                self.bot.desk().retrying.insert(group, id);
                 self.bot.put_back(&versions(items));
                 Err(error)
             }
@@ -136,11 +144,11 @@ impl Worker {
         }
         digest::sort(&mut items);
         let (id, uuid) = self.ids(DIGEST);
-        let composed = desk.digest(items.clone(), id, &uuid, stage).await;
+        let composed = desk.digest(items.clone(), id.clone(), &uuid, stage).await;
         if composed.is_err() {
             self.bot.desk().storm.stays();
         }
-        self.composed(composed, &items)
+        self.composed(composed, &items, DIGEST, id)
     }
 
     /// Dead letters that this robot is to tell the chat of: one robot of a pool does.
@@ -202,13 +210,18 @@ impl Worker {
     }
 
     pub(super) fn put_back(&self, letter: &Letter) {
+        // Before anybody hears that its alerts wait again.
+        self.stays(letter, &mut self.bot.desk());
         if letter.text.is_empty() {
             // A message that is sent again stays exactly that, and its alerts locked.
             self.bot.desk().open.push_front(self.open_of(letter));
-        } else {
-            self.bot.put_back(&letter.versions());
+            return;
         }
-        self.stays(letter, &mut self.bot.desk());
+        if let Content::Alerts(_) = letter.content {
+            // The store keeps parts of a digest under its id: under another one it would keep them once more.
+            self.bot.desk().retrying.insert(letter.group, letter.id.clone());
+        }
+        self.bot.put_back(&letter.versions());
     }
 
     pub(super) fn open_of(&self, letter: &Letter) -> Open {

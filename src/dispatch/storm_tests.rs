@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ use bytes::Bytes;
 
 use super::tests::{Bench, until};
 use crate::clock::Clock;
-use crate::model::{BotKind, Fingerprint, HeadFlags, How, Kind, Status};
+use crate::model::{BotKind, Fingerprint, HeadFlags, How, Kind, MessageId, Status};
 use crate::sandbox::{Fault, FaultKind, Rules};
-use crate::store::{Append, MessageQuery, MessageRow, NewHead};
+use crate::store::{Append, Begin, Begun, MessageQuery, MessageRow, NewHead};
 
 /// One robot at the vendor's pace. The clock stands still unless a test moves it.
 const SLOW: &str = "- {name: ops, type: wecom, url: \"http://AT/cgi-bin/webhook/send?key=one\"}";
@@ -276,4 +277,39 @@ async fn a_storm_that_ended_before_a_restart_does_not_go_on_after_it() {
     bench.until_all_told(Duration::from_secs(60)).await;
     let told = bench.told().await;
     assert_eq!((digests(&told), told.len()), (vec![50], 6), "five groups are no storm");
+}
+
+#[tokio::test]
+async fn a_digest_that_waits_for_another_process_keeps_one_set_of_parts() {
+    let bench = Bench::new(SLOW).await;
+    let config = Arc::clone(&bench.dispatcher.shared.settings.load().bots["ops"]);
+    let robot = bench.dispatcher.shared.robots_of(&config).remove(0);
+    bench.accept(900..901).await;
+    bench.dispatcher.start().await.unwrap();
+    until("the robot is known", || bench.waiting() == 0).await;
+    // `send` has an attempt in flight.
+    let begin = Begin {
+        bot: "ops".into(),
+        robot: Arc::clone(&robot.id),
+        message: MessageId::from_bytes([7; 16]),
+        kind: Kind::Plain,
+        group: 0,
+        body: Bytes::from_static(b"{}"),
+        text: "x".to_owned(),
+        covers: Vec::new(),
+        alerts: Vec::new(),
+        parts: 0,
+        started_ms: bench.clock.now_ms(),
+        last_known: robot.last_attempt(),
+    };
+    assert!(matches!(bench.store.begin(begin).await.unwrap(), Begun::Attempt(_)));
+    bench.storm(0..250, WARNING, Status::Firing).await;
+    for _ in 0..60 {
+        bench.clock.advance(Duration::from_millis(100));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(bench.waiting(), 250, "it is waited for");
+    let file = rusqlite::Connection::open(bench.database()).unwrap();
+    let sets = "SELECT count(DISTINCT message) FROM message_parts";
+    assert_eq!(file.query_row(sets, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
 }

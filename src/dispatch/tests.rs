@@ -145,6 +145,10 @@ impl Bench {
         self.store.append(Append { received_ms, body, heads: heads.collect() }).await.unwrap();
     }
 
+    pub(super) fn database(&self) -> std::path::PathBuf {
+        self.folder.path().join("alarmbell.db")
+    }
+
     pub(super) fn ops(&self) -> Arc<Bot> {
         self.dispatcher.shared.bot(&"ops".into())
     }
