@@ -184,6 +184,8 @@ impl Worker {
             // What this robot gave back need not wait until it may be sent to again: another of the pool may be idle.
             self.bot.ring();
         } else {
+            // What failed alone may have been told in a digest: whatever that group tells later is another message.
+            desk.retrying.clear();
             desk.stages.clear();
         }
     }

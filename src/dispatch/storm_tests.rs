@@ -313,3 +313,17 @@ async fn a_digest_that_waits_for_another_process_keeps_one_set_of_parts() {
     let sets = "SELECT count(DISTINCT message) FROM message_parts";
     assert_eq!(file.query_row(sets, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
 }
+
+#[tokio::test]
+async fn what_failed_alone_and_was_told_in_a_digest_is_not_continued_later() {
+    let bench = Bench::new(SLOW).await;
+    let fault = Fault { kind: FaultKind::Http500, count: Some(1), latency_ms: 0 };
+    assert!(bench.chats.add_fault(BotKind::WeCom, "one", fault));
+    bench.dispatcher.start().await.unwrap();
+    bench.storm(0..1, WARNING, Status::Firing).await;
+    until("it failed", || !bench.ops().desk().retrying.is_empty()).await;
+    bench.storm(1..50, WARNING, Status::Firing).await;
+    bench.until_all_told(Duration::from_secs(60)).await;
+    assert_eq!(digests(&bench.told().await), [50]);
+    assert!(bench.ops().desk().retrying.is_empty());
+}
