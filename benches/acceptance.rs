@@ -1,7 +1,8 @@
 //! How fast webhooks are taken, beside a bare hyper server that only parses them, in one run.
 //!
-//! `cargo bench --bench acceptance [-- SECONDS] [ratio] [half] [steady]` prints, for each number of connections,
-//! webhooks per second and the latency of both and their ratio; then what both answer in at half of that load; then
+//! `cargo bench --bench acceptance [-- SECONDS] [RATE] [ratio] [half] [steady]` prints, for each number of connections,
+//! webhooks per second and the latency of both and their ratio; then what both answer in at half of that load (or at
+//! `RATE`), beside what the disk takes to keep 16 KB; then
 //! the longest pauses in a minute of constant load, over many times around the write-ahead log. Both servers and the
 //! client share the machine, and the bare server is part of the client's process; the ratio is what counts.
 
@@ -110,11 +111,14 @@ async fn load(address: SocketAddr, connections: usize, alerts: u64, time: Durati
 
 #[tokio::main]
 async fn main() {
-    let time = Duration::from_secs(support::number().unwrap_or(3));
+    let time = Duration::from_secs(support::number(0).unwrap_or(3));
     let bare = bare().await;
     let mut full = 0.0;
     if support::wants("ratio") {
         full = ratios(bare, time).await;
+    }
+    if let Some(rate) = support::number(1) {
+        full = rate as f64 * 2.0;
     }
     if full == 0.0 && (support::wants("half") || support::wants("steady")) {
         let server = Server::start(CONFIG).await;
@@ -166,6 +170,11 @@ async fn ratios(bare: SocketAddr, time: Duration) -> f64 {
 
 /// Both servers at the same rate, in turn: what the bare one takes longer for is the client and the machine.
 async fn half(bare: SocketAddr, rate: f64, time: Duration) {
+    for (what, append) in [("longer", true), ("no longer", false)] {
+        let disk = support::disk(append);
+        let (p50, p99) = (at_ms(&disk, 0.5), at_ms(&disk, 0.99));
+        println!("the disk alone, 16 KB and fdatasync, file gets {what}: p50 {p50:.2} ms, p99 {p99:.2} ms");
+    }
     let mut pairs = Vec::new();
     for _ in 0..ROUNDS {
         let base = load(bare, 64, 1, time, Some(rate)).await;

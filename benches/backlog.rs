@@ -114,7 +114,7 @@ fn memory(when: &str, Memory { resident, own, peak }: &Memory) {
 
 #[tokio::main]
 async fn main() {
-    let alerts = support::number().unwrap_or(1_000_000);
+    let alerts = support::number(0).unwrap_or(1_000_000);
     for shape in SHAPES.iter().filter(|shape| support::wants(shape.name)) {
         run(shape, alerts).await;
     }

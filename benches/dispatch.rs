@@ -81,7 +81,7 @@ async fn pair(what: &str, small: (usize, u64), large: (usize, u64), messages: u6
 
 #[tokio::main]
 async fn main() {
-    let messages = support::number().unwrap_or(2_000);
+    let messages = support::number(0).unwrap_or(2_000);
     // 10,000 robots are 10,000 connections.
     alarmbell::http::raise_nofile().unwrap();
     if support::wants("bots") {

@@ -44,7 +44,7 @@ async fn cold(config: &str) {
 
 #[tokio::main]
 async fn main() {
-    let count = support::number().unwrap_or(300);
+    let count = support::number(0).unwrap_or(300);
     let mut robot = Robot::start().await;
     let config = format!(
         "bots:\n  - {{name: ops, type: wecom, url: 'http://{}/cgi-bin/webhook/send?key=00000000-0000-0000-0000-000000000000', \

@@ -119,9 +119,28 @@ pub(crate) fn at_ms(sorted: &[Duration], share: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3
 }
 
-/// Numbers among the program's arguments; `cargo bench` adds flags of its own.
-pub(crate) fn number() -> Option<u64> {
-    std::env::args().filter_map(|arg| arg.parse().ok()).next()
+/// The number at a place among the numbers of the program's arguments; `cargo bench` adds flags of its own.
+pub(crate) fn number(place: usize) -> Option<u64> {
+    std::env::args().filter_map(|arg| arg.parse().ok()).nth(place)
+}
+
+/// What the disk alone takes, sorted: 16 KB at a file's end, or over what is there, and `fdatasync`.
+pub(crate) fn disk(append: bool) -> Vec<Duration> {
+    use std::os::unix::fs::FileExt as _;
+    const TIMES: usize = 500;
+    let file = tempfile::tempfile().unwrap();
+    let bytes = vec![7; 16 << 10];
+    let mut taken = Vec::new();
+    for round in 0..TIMES * 2 {
+        let at = if append { round } else { round % TIMES };
+        let begin = Instant::now();
+        file.write_all_at(&bytes, (at * bytes.len()) as u64).unwrap();
+        file.sync_data().unwrap();
+        taken.push(begin.elapsed());
+    }
+    let mut taken = taken.split_off(TIMES);
+    taken.sort_unstable();
+    taken
 }
 
 /// Whether a part of a benchmark was asked for, by its name or by naming none.
