@@ -134,3 +134,32 @@ async fn what_ends_after_the_clock_was_set_is_told() {
         until("it is told again", || bench.shown("one") == 3).await;
     }
 }
+
+#[tokio::test]
+async fn a_fallback_speaks_and_a_report_is_made_when_their_time_has_passed() {
+    let pair = ONE.replace("{name: ops", "{name: ops, fallback: spare, fallback_after: 90s")
+        + "\n"
+        + &ONE.replace("ops", "spare").replace("key=one", "key=two");
+    for seconds in [HOUR, -HOUR] {
+        let bench = Bench::new(&pair).await;
+        let mut settings = settings(bench.at, &pair);
+        settings.report_bot = Some("spare".into());
+        bench.dispatcher.apply(settings).await.unwrap();
+        let fault = Fault { kind: FaultKind::Http500, count: None, latency_ms: 0 };
+        assert!(bench.chats.add_fault(BotKind::WeCom, "one", fault));
+        bench.accept(0..1).await;
+        until("it failed", || bench.dispatcher.bots()[0].robots[0].last_verdict == "retry").await;
+        step(&bench, seconds);
+        let heard = || bench.dispatcher.shared.bot(&"spare".into()).queue().terms().accepted;
+        pass(&bench, 57).await;
+        bench.dispatcher.report().await.unwrap();
+        assert_eq!(heard(), 0, "{seconds} s: nothing has failed for long");
+        pass(&bench, 5).await;
+        bench.dispatcher.report().await.unwrap();
+        assert_eq!(heard(), 1, "{seconds} s: it is reported after a minute");
+        pass(&bench, 23).await;
+        assert_eq!(heard(), 1, "{seconds} s: the fallback waits");
+        pass(&bench, 70).await;
+        until("the fallback tells it", || heard() == 2 && bench.waiting() == 0).await;
+    }
+}

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::BotConfig;
 use super::bot::Bot;
 use super::outcome::give_up;
-use super::robot::{Robot, Trouble, millis};
+use super::robot::{Robot, Trouble};
 use super::shared::Shared;
 use super::worker::STORE_AGAIN;
 use crate::model::{FALLBACK, Fingerprint, Status, via_names};
@@ -39,11 +39,11 @@ const fn version(item: &Item) -> Version {
 /// Whether a bot with these robots can not deliver now, and for long enough that another bot should. Once the pause of one
 /// of them is over it is not down: its worker tries a message, and that is how a recovery is noticed.
 fn is_down(shared: &Shared, robots: &[Arc<Robot>], after: Duration) -> bool {
-    let (now, now_ms) = (shared.clock.mono(), shared.clock.now_ms());
+    let now = shared.clock.mono();
     robots.iter().all(|robot| match robot.trouble(now) {
         None => false,
         Some(Trouble::Misconfigured) => true,
-        Some(Trouble::Failing(since_ms)) => now_ms.saturating_sub(since_ms) >= millis(after),
+        Some(Trouble::Failing(time)) => time >= after,
     })
 }
 

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::robot::millis;
 use super::{BotConfig, Dispatcher, Settings};
 use crate::model::{Fingerprint, HeadFlags, Labels, Lang, Millis, Status, fnv1a};
 use crate::store::{Append, NewHead, StoreError};
@@ -227,12 +226,12 @@ impl Dispatcher {
         for config in settings.bots.values() {
             for (at, robot) in self.shared.robots_of(config).iter().enumerate() {
                 let subject = Subject { name: ROBOT_FAILING, bot: Arc::clone(&config.name), robot: at + 1 };
-                let now_ms = self.shared.clock.now_ms();
+                let time = robot.failing_for(self.shared.clock.mono());
                 let standing = match robot.state() {
                     // Nothing was sent since the start.
                     None => Standing::Unknown,
                     Some(state) if state.failing_since_ms == 0 => Standing::Fine,
-                    Some(state) if now_ms - state.failing_since_ms < millis(FAILING) => Standing::Unknown,
+                    Some(_) if time.is_none_or(|time| time < FAILING) => Standing::Unknown,
                     Some(state) => Standing::Wrong {
                         since_ms: state.failing_since_ms,
                         reason: quoted(&state.reason),

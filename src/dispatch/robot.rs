@@ -38,14 +38,16 @@ pub(super) struct Robot {
 pub(super) enum Trouble {
     /// Until a person has changed something.
     Misconfigured,
-    /// Since then (wall clock).
-    Failing(Millis),
+    /// For so long.
+    Failing(Duration),
 }
 
 struct Inner {
     bucket: Bucket,
     limits: Vec<(u32, Duration)>,
     state: RobotState,
+    /// While it fails: a monotonic time, and for how long it had failed by then. The wall clock may be set meanwhile.
+    failing: Option<(Duration, Duration)>,
     /// Monotonic end of the pause.
     paused_until: Duration,
     /// The newest attempt that the bucket knows of.
@@ -53,6 +55,22 @@ struct Inner {
     /// Whether an attempt is on its way.
     flying: bool,
     loaded: bool,
+}
+
+impl Inner {
+    fn set_state(&mut self, state: RobotState, now_ms: Millis, now: Duration) {
+        let since_ms = state.failing_since_ms;
+        self.failing = match self.failing {
+            _ if since_ms == 0 => None,
+            Some(failing) if since_ms == self.state.failing_since_ms => Some(failing),
+            _ => Some((now, Duration::from_millis(u64::try_from(now_ms.saturating_sub(since_ms)).unwrap_or(0)))),
+        };
+        self.state = state;
+    }
+
+    fn failing_for(&self, now: Duration) -> Option<Duration> {
+        self.failing.map(|(then, before)| now.saturating_sub(then).saturating_add(before))
+    }
 }
 
 impl Robot {
@@ -65,6 +83,7 @@ impl Robot {
                 bucket: Bucket::new(&[]),
                 limits: Vec::new(),
                 state: RobotState::default(),
+                failing: None,
                 paused_until: Duration::ZERO,
                 last_attempt: 0,
                 flying: false,
@@ -113,7 +132,7 @@ impl Robot {
             let waits = state.last_verdict != MISCONFIGURED;
             let left = if waits { u64::try_from(state.paused_until_ms - now_ms).unwrap_or(0) } else { 0 };
             inner.paused_until = now + Duration::from_millis(left).min(LONGEST_PAUSE);
-            inner.state = state;
+            inner.set_state(state, now_ms, now);
             inner.loaded = true;
         }
         Ok(())
@@ -196,7 +215,7 @@ impl Robot {
         let left = u64::try_from(state.paused_until_ms - now_ms).unwrap_or(0);
         let mut inner = self.inner();
         inner.paused_until = if left > 0 { now + Duration::from_millis(left) } else { Duration::ZERO };
-        inner.state = state;
+        inner.set_state(state, now_ms, now);
     }
 
     /// Ends a pause that waits for a person, because the config was read anew. Returns the state to store.
@@ -231,15 +250,19 @@ impl Robot {
         Ok(())
     }
 
-    /// Whether it takes nothing at present, and since when (wall clock). `None` once its pause is over, until it is tried
-    /// again.
+    /// Whether it takes nothing at present, and for how long. `None` once its pause is over, until it is tried again.
     pub(super) fn trouble(&self, now: Duration) -> Option<Trouble> {
         let inner = self.inner();
-        let failing = inner.state.failing_since_ms != 0 && (inner.paused_until > now || inner.flying);
-        failing.then(|| match inner.state.last_verdict == MISCONFIGURED {
+        let failing = inner.failing_for(now).filter(|_| inner.paused_until > now || inner.flying);
+        failing.map(|time| match inner.state.last_verdict == MISCONFIGURED {
             true => Trouble::Misconfigured,
-            false => Trouble::Failing(inner.state.failing_since_ms),
+            false => Trouble::Failing(time),
         })
+    }
+
+    /// For how long it has failed; `None` when it works.
+    pub(super) fn failing_for(&self, now: Duration) -> Option<Duration> {
+        self.inner().failing_for(now)
     }
 
     /// Its state once it was read from the store.
