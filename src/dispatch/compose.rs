@@ -15,6 +15,9 @@ use crate::waiting::{Demand, Item, Picked, Plan};
 
 /// Groups with critical alerts that are counted at most, however many tokens there are.
 const MOST_CRITICAL: usize = 1_000;
+/// The most alerts of a group in one message: all of them are read before its first byte leaves. What waits beyond leaves
+/// with the next token.
+const MOST: usize = 10_000;
 /// How long groups are told one by one after a robot refused even a digest of mere numbers.
 const APART: Duration = Duration::from_secs(300);
 
@@ -109,7 +112,7 @@ impl Worker {
 
     fn pick(&self, critical: bool) -> Option<(Picked, Stage)> {
         let desk = self.bot.desk();
-        let most = |group: GroupId| desk.stages.get(&group).map_or(usize::MAX, |stage| stage.most);
+        let most = |group: GroupId| desk.stages.get(&group).map_or(MOST, |stage| stage.most.min(MOST));
         let mut queue = self.bot.queue();
         let picked = if critical { queue.pick_critical(most)? } else { queue.pick(most)? };
         let stage = desk.stages.get(&picked.group).copied().unwrap_or_default();

@@ -327,3 +327,34 @@ async fn what_failed_alone_and_was_told_in_a_digest_is_not_continued_later() {
     assert_eq!(digests(&bench.told().await), [50]);
     assert!(bench.ops().desk().retrying.is_empty());
 }
+
+#[tokio::test]
+async fn a_huge_group_is_told_in_messages_that_memory_can_hold() {
+    let bench = Bench::new(SLOW).await;
+    for part in 0..2 {
+        let numbers = part * 5_010..(part + 1) * 5_010;
+        let alerts = numbers.clone().map(|n| {
+            serde_json::json!({"status": "firing", "labels": {"alertname": "A", "n": n.to_string()},
+                "startsAt": "2026-11-21T01:00:00Z"})
+        });
+        let body = serde_json::json!({"receiver": "r", "status": "firing", "alerts": alerts.collect::<Vec<_>>()});
+        let heads = numbers.enumerate().map(|(at, n)| NewHead {
+            bot: "ops".into(),
+            via: "default".into(),
+            idx: u32::try_from(at).unwrap(),
+            fingerprint: Fingerprint(n + 1),
+            group: 7,
+            status: Status::Firing,
+            severity: WARNING,
+            flags: HeadFlags(0),
+            starts_ms: bench.clock.now_ms(),
+            ends_ms: 0,
+        });
+        let (received_ms, heads) = (bench.clock.now_ms(), heads.collect());
+        bench.store.append(Append { received_ms, body: Bytes::from(body.to_string()), heads }).await.unwrap();
+    }
+    bench.dispatcher.start().await.unwrap();
+    bench.until_all_told(Duration::from_secs(60)).await;
+    let told = bench.told().await;
+    assert_eq!(told.iter().map(|row| row.alerts.len()).collect::<Vec<_>>(), [10_000, 20]);
+}
