@@ -62,12 +62,12 @@ impl Bot {
     }
 }
 
-/// A config in English and UTC with a dedup window of 2 s. `rest` is appended; unless it says otherwise, everything goes
+/// A config in English and UTC with a dedup window of 2 s and a second between digests. `rest` is appended; unless it says otherwise, everything goes
 /// to all bots.
 pub fn config(bots: &[Bot], rest: &str) -> String {
     let mut out = String::new();
     if !rest.contains("global:") {
-        out.push_str("global: {dedup_window: 2s, language: en, timezone: UTC}\n");
+        out.push_str("global: {dedup_window: 2s, language: en, timezone: UTC, digest: {interval: 1s}}\n");
     }
     out.push_str("bots:\n");
     for bot in bots {
