@@ -235,6 +235,10 @@ fn two_robots_that_tell_at_once_neither_take_back_nor_bring_back() {
     assert_eq!(plan(&mut storm, 61, 0, &[]), Plan::Wait(None));
     storm.delivered(false, alone, at(62));
     assert!(!storm.is_on());
+    // One that left in an earlier storm.
+    assert_eq!(plan(&mut storm, 63, 9, &[]), Plan::Digest);
+    storm.delivered(false, alone, at(64));
+    assert_eq!(storm.after(false, 0, 0, wall(65)).map(|after| (after.since_ms, after.firing)), Some((wall(63), 0)));
 }
 
 #[test]

