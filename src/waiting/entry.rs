@@ -318,6 +318,11 @@ impl Entry {
         self.known.as_ref().is_some_and(|known| known.fires())
     }
 
+    /// Whether it is told as firing, and what waits of it says something else.
+    pub(super) fn changes_told_firing(&self) -> bool {
+        self.counts_in().is_some() && self.rank().is_some_and(|rank| !rank.unchanged)
+    }
+
     /// Whether the chat knows, or will know, that it fires.
     pub(super) fn fires(&self) -> bool {
         self.held().is_some() || self.newest().is_some_and(|newest| newest.status == Status::Firing)

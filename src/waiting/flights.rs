@@ -15,16 +15,36 @@ impl Queue {
         !self.ready.is_empty()
     }
 
-    /// Takes the most urgent group, at most `most(group)` of its alerts (at least one), and locks them. Walks the group.
+    /// Takes the most urgent group, at most `most(group)` of its alerts (at least one), and locks them.
     pub fn pick(&mut self, most: impl Fn(GroupId) -> usize) -> Option<Picked> {
         let group = self.most_urgent()?;
-        let mut taken = self.ranked(group);
-        let most = most(group).clamp(1, taken.len().max(1));
-        if most < taken.len() {
-            taken.select_nth_unstable(most);
+        let most = most(group).max(1);
+        let mut taken = self.first_of_each_kind(group, most);
+        taken.sort_unstable();
+        taken.truncate(most);
+        Some(self.take_of(group, &taken))
+    }
+
+    /// Of each kind that waits in a group the `most` oldest alerts: what comes first in a message is among them.
+    fn first_of_each_kind(&self, group: GroupId, most: usize) -> Vec<(Rank, Id)> {
+        let (mut first, mut kind, mut of_kind) = (Vec::new(), None, 0);
+        let mut members = self.members(group);
+        while let Some(id) = members.next() {
+            let Some(rank) = self.entries[id].rank() else { continue };
+            let urgency = Urgency::from(rank);
+            if kind != Some(urgency.kind()) {
+                (kind, of_kind) = (Some(urgency.kind()), 0);
+            }
+            if of_kind < most {
+                first.push((rank, id));
+                of_kind += 1;
+            } else if let Some(next) = urgency.next_kind() {
+                members = self.members_from(group, next);
+            } else {
+                break;
+            }
         }
-        let rest = taken.split_off(most);
-        Some(self.take_of(group, taken, &rest))
+        first
     }
 
     /// Of each group with new critical alerts: when the oldest of those was accepted, the oldest first; at most `most`
@@ -34,29 +54,20 @@ impl Queue {
     }
 
     /// Takes the most urgent group's new critical alerts, at most `most(group)` of them (at least one), and locks them;
-    /// `None` when none waits. Walks the group.
+    /// `None` when none waits.
     pub fn pick_critical(&mut self, most: impl Fn(GroupId) -> usize) -> Option<Picked> {
-        let is_critical = |urgency: Urgency| urgency.critical_since().is_some();
-        let (_, group) = *self.ready.first().filter(|(urgency, _)| is_critical(*urgency))?;
-        let mut taken = self.ranked(group);
-        let critical = taken.partition_point(|(rank, _)| is_critical(Urgency::from(*rank)));
-        let rest = taken.split_off(critical.min(most(group).max(1)));
-        Some(self.take_of(group, taken, &rest))
+        let (_, group) = *self.ready.first().filter(|(urgency, _)| urgency.critical_since().is_some())?;
+        let ranked = self.members(group).filter_map(|id| self.entries[id].rank().map(|rank| (rank, id)));
+        let critical = ranked.take_while(|(rank, _)| Urgency::from(*rank).critical_since().is_some());
+        let taken: Vec<_> = critical.take(most(group).max(1)).collect();
+        Some(self.take_of(group, &taken))
     }
 
-    /// A group's alerts that could be told now, by urgency.
-    fn ranked(&self, group: GroupId) -> Vec<(Rank, Id)> {
-        self.members(group).filter_map(|id| self.entries[id].rank().map(|rank| (rank, id))).collect()
-    }
-
-    fn take_of(&mut self, group: GroupId, mut taken: Vec<(Rank, Id)>, rest: &[(Rank, Id)]) -> Picked {
-        taken.sort_unstable();
+    fn take_of(&mut self, group: GroupId, taken: &[(Rank, Id)]) -> Picked {
         let items = self.take_all(taken.iter().map(|(_, id)| *id));
-        let counted = self.groups.find(group).map_or(0, |at| self.groups[at].told_firing);
-        let changed = rest.iter().filter(|(rank, id)| !rank.unchanged && self.entries[*id].counts_in().is_some());
-        let changed = u32::try_from(changed.count()).unwrap_or(u32::MAX);
+        let still_firing = self.groups.find(group).map_or(0, |at| self.groups[at].still_firing());
         let reminder = items.iter().all(|item| item.change == Change::Unchanged);
-        Picked { group, items, still_firing: counted.saturating_sub(changed), reminder }
+        Picked { group, items, still_firing, reminder }
     }
 
     /// Takes at most `most` alerts (at least one), the most urgent groups first and of each the most urgent alerts, and locks

@@ -15,6 +15,16 @@ impl Urgency {
     const SINCE_BITS: u32 = 54;
     const SINCE: u64 = (1 << Self::SINCE_BITS) - 1;
 
+    /// Which of the ages belong together.
+    pub(super) const fn kind(self) -> u64 {
+        self.0 >> Self::SINCE_BITS
+    }
+
+    /// The most urgent of the next kind.
+    pub(super) fn next_kind(self) -> Option<Self> {
+        (self.0 | Self::SINCE).checked_add(1).map(Self)
+    }
+
     /// Since when, if it is of a new critical alert: not a reminder, of the first severity, firing.
     pub(super) fn critical_since(self) -> Option<Millis> {
         Millis::try_from(self.0).ok().filter(|_| self.0 <= Self::SINCE)
@@ -38,6 +48,8 @@ pub(super) struct Group {
     pub(super) root: Id,
     /// Alerts last told as firing of which no message is on its way.
     pub(super) told_firing: u32,
+    /// Those among them of which something else than a reminder waits.
+    pub(super) told_changed: u32,
     /// Of the first of its tree: its place in the order. Without meaning while no alert could be told.
     pub(super) urgency: Urgency,
 }
@@ -49,6 +61,11 @@ impl Keyed for Group {
 }
 
 impl Group {
+    /// Alerts that fire unchanged, as the chat knows.
+    pub(super) const fn still_firing(&self) -> u32 {
+        self.told_firing.saturating_sub(self.told_changed)
+    }
+
     pub(super) fn is_vacant(&self) -> bool {
         self.root.is_none() && self.told_firing == 0
     }

@@ -47,6 +47,8 @@ impl Queue {
         let urgency = self.entries[id].urgency();
         let group_id = self.entries[id].group;
         let at = self.find_or_add_group(group_id);
+        let changes = self.entries[id].changes_told_firing();
+        self.groups[at].told_changed += u32::from(changes);
         let Group { root, urgency: before, .. } = self.groups[at];
         self.groups[at].root = self.tree(root).insert(id);
         if !root.is_none() {
@@ -63,9 +65,11 @@ impl Queue {
         let urgency = self.entries[id].urgency();
         let group_id = self.entries[id].group;
         let Some(at) = self.groups.find(group_id) else { return };
-        let Group { root, urgency: before, .. } = self.groups[at];
+        let changes = self.entries[id].changes_told_firing();
+        let Group { root, urgency: before, told_changed, .. } = self.groups[at];
         let root = self.tree(root).remove(id);
         self.groups[at].root = root;
+        self.groups[at].told_changed = told_changed.saturating_sub(u32::from(changes));
         if root.is_none() {
             self.ready.remove(&(before, group_id));
             if self.groups[at].is_vacant() {
@@ -87,9 +91,14 @@ impl Queue {
     }
 
     /// A group's alerts that could be told now, the most urgent first.
-    pub(super) fn members(&self, group: GroupId) -> impl Iterator<Item = Id> {
+    pub(super) fn members(&self, group: GroupId) -> InOrder<'_> {
+        self.members_from(group, Urgency::default())
+    }
+
+    /// Those of them that are no more urgent than this.
+    pub(super) fn members_from(&self, group: GroupId, urgency: Urgency) -> InOrder<'_> {
         let root = self.groups.find(group).map_or(Id::NONE, |at| self.groups[at].root);
-        InOrder::new(&self.entries, root)
+        InOrder::new(&self.entries, root, urgency)
     }
 
     /// The group that comes first.

@@ -9,9 +9,12 @@
 //! Every head that was ever applied is in exactly one place: waiting, in flight, held, told, superseded or dead.
 //! [`Queue::terms`] and [`Queue::len`] are that equation.
 //!
-//! Costs: [`Queue::pick`] walks its group, [`Queue::forget`] and [`Queue::moved`] walk all alerts; everything else takes
-//! about the same time however much waits. A million waiting alerts take 112 MB in a hundred groups, 191 MB in a million
-//! (measured).
+//! The most urgent comes first: reminders last, then by severity, firing before resolved, then by age. A group is as urgent
+//! as its most urgent alert, so it has the age of the most urgent kind that waits in it, not of any.
+//!
+//! Costs: [`Queue::forget`] and [`Queue::moved`] walk all alerts; everything else takes about the same time however much
+//! waits, besides what it hands out. A million waiting alerts take 107 MB in a hundred groups, 187 MB in a million; to take
+//! them for a digest takes half a microsecond each (measured).
 
 mod ages;
 mod entry;

@@ -126,14 +126,25 @@ pub(super) fn first(entries: &Slab<Entry>, root: Id) -> Id {
 /// The alerts of a tree, the most urgent first.
 pub(super) struct InOrder<'a> {
     entries: &'a Slab<Entry>,
-    /// Whose left ones have been seen.
+    /// Which come next, with what hangs to their right; the last one first.
     open: Vec<Id>,
-    next: Id,
 }
 
 impl<'a> InOrder<'a> {
-    pub(super) const fn new(entries: &'a Slab<Entry>, root: Id) -> Self {
-        Self { entries, open: Vec::new(), next: root }
+    /// Begins with the first alert that is no more urgent than `from`.
+    pub(super) fn new(entries: &'a Slab<Entry>, root: Id, from: Urgency) -> Self {
+        let mut open = Vec::new();
+        let mut at = root;
+        while !at.is_none() {
+            let entry = &entries[at];
+            at = if entry.urgency() < from {
+                entry.right
+            } else {
+                open.push(at);
+                entry.left
+            };
+        }
+        Self { entries, open }
     }
 }
 
@@ -141,12 +152,12 @@ impl Iterator for InOrder<'_> {
     type Item = Id;
 
     fn next(&mut self) -> Option<Id> {
-        while !self.next.is_none() {
-            self.open.push(self.next);
-            self.next = self.entries[self.next].left;
-        }
         let id = self.open.pop()?;
-        self.next = self.entries[id].right;
+        let mut at = self.entries[id].right;
+        while !at.is_none() {
+            self.open.push(at);
+            at = self.entries[at].left;
+        }
         Some(id)
     }
 }
