@@ -42,6 +42,8 @@ pub(super) struct Desk {
     pub(super) unannounced: u32,
     /// Whether a message is on its way that tells the chat of them.
     pub(super) announcing: bool,
+    /// Whether the next single message is for the group that waits longest, not for the most urgent one.
+    pub(super) oldest_next: bool,
     /// Whether there is more to tell than fits single messages.
     pub(super) storm: Storm,
     /// Until then (monotonic) nothing is told in digests, because the robot refused even one of numbers.

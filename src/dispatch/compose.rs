@@ -7,6 +7,7 @@ use super::digest;
 use super::ladder::Stage;
 use super::letter::{Composed, Content, DIGEST, Desk, Letter};
 use super::outcome::{KILLED, give_up};
+use super::robot::millis;
 use super::worker::{Hand, Worker};
 use crate::model::{BotKind, Fingerprint, GroupId, Kind, MessageId};
 use crate::render::TemplateFailure;
@@ -111,10 +112,21 @@ impl Worker {
     }
 
     fn pick(&self, critical: bool) -> Option<(Picked, Stage)> {
-        let desk = self.bot.desk();
+        let interval = self.shared.settings.load().storms.interval;
+        let before_ms = self.shared.clock.now_ms().saturating_sub(millis(interval));
+        let mut desk = self.bot.desk();
         let most = |group: GroupId| desk.stages.get(&group).map_or(MOST, |stage| stage.most.min(MOST));
         let mut queue = self.bot.queue();
-        let picked = if critical { queue.pick_critical(most)? } else { queue.pick(most)? };
+        let picked = if critical {
+            queue.pick_critical(most)?
+        } else {
+            // Without this, urgent news at the robot's own pace would leave the rest waiting for ever.
+            let oldest = if desk.oldest_next { queue.pick_overdue(before_ms, most) } else { None };
+            let is_oldest = oldest.is_some();
+            let picked = oldest.or_else(|| queue.pick(most))?;
+            desk.oldest_next = !is_oldest;
+            picked
+        };
         let stage = desk.stages.get(&picked.group).copied().unwrap_or_default();
         *self.hand() = Some(Hand { group: picked.group, versions: versions(&picked.items), stage, message: None });
         Some((picked, stage))

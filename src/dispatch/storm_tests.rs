@@ -358,3 +358,30 @@ async fn a_huge_group_is_told_in_messages_that_memory_can_hold() {
     let told = bench.told().await;
     assert_eq!(told.iter().map(|row| row.alerts.len()).collect::<Vec<_>>(), [10_000, 20]);
 }
+
+#[tokio::test]
+async fn urgent_news_without_end_leaves_nobody_waiting_for_ever() {
+    let bench = Bench::new(SLOW).await;
+    bench.dispatcher.start().await.unwrap();
+    // Three leave at once; from here on every message needs a token.
+    bench.storm(0..4, CRITICAL, Status::Firing).await;
+    bench.storm(1_000..1_001, WARNING, Status::Firing).await;
+    let begun = bench.clock.mono();
+    let mut next = 4;
+    loop {
+        let told = bench.told().await;
+        if told.iter().any(|row| row.alerts.iter().any(|alert| alert.severity == "warning")) {
+            assert_eq!(digests(&told), Vec::<usize>::new());
+            break;
+        }
+        let waited = bench.clock.mono() - begun;
+        assert!(waited < Duration::from_secs(60), "the warning still waits after {waited:?}");
+        if bench.waiting() < 3 {
+            bench.storm(next..next + 1, CRITICAL, Status::Firing).await;
+            next += 1;
+        }
+        bench.clock.advance(Duration::from_millis(100));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!(next > 8, "urgent news came all the time");
+}

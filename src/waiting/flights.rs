@@ -9,6 +9,9 @@ use super::slab::Id;
 use super::state::{Chain, Flight};
 use crate::model::{Change, Fingerprint, GroupId, How, Millis};
 
+/// Groups among which the one that waits longest is looked for.
+const FEW: usize = 1_000;
+
 impl Queue {
     /// Whether something can be told now.
     pub fn has_ready(&self) -> bool {
@@ -18,11 +21,23 @@ impl Queue {
     /// Takes the most urgent group, at most `most(group)` of its alerts (at least one), and locks them.
     pub fn pick(&mut self, most: impl Fn(GroupId) -> usize) -> Option<Picked> {
         let group = self.most_urgent()?;
-        let most = most(group).max(1);
+        Some(self.pick_of(group, most(group).max(1)))
+    }
+
+    /// As [`Queue::pick`], of the group that waits longest, if it does since before that time. Looks at all groups, and so
+    /// only while they are few: when there are more, a storm's digest tells them all.
+    pub fn pick_overdue(&mut self, before_ms: Millis, most: impl Fn(GroupId) -> usize) -> Option<Picked> {
+        let ready = Some(&self.ready).filter(|ready| ready.len() <= FEW)?;
+        let overdue = ready.iter().filter(|(urgency, _)| urgency.since() < before_ms);
+        let (_, group) = *overdue.min_by_key(|(urgency, _)| urgency.since())?;
+        Some(self.pick_of(group, most(group).max(1)))
+    }
+
+    fn pick_of(&mut self, group: GroupId, most: usize) -> Picked {
         let mut taken = self.first_of_each_kind(group, most);
         taken.sort_unstable();
         taken.truncate(most);
-        Some(self.take_of(group, &taken))
+        self.take_of(group, &taken)
     }
 
     /// Of each kind that waits in a group the `most` oldest alerts: what comes first in a message is among them.

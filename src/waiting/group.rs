@@ -25,6 +25,11 @@ impl Urgency {
         (self.0 | Self::SINCE).checked_add(1).map(Self)
     }
 
+    /// Since when.
+    pub(super) fn since(self) -> Millis {
+        Millis::try_from(self.0 & Self::SINCE).unwrap_or(Millis::MAX)
+    }
+
     /// Since when, if it is of a new critical alert: not a reminder, of the first severity, firing.
     pub(super) fn critical_since(self) -> Option<Millis> {
         Millis::try_from(self.0).ok().filter(|_| self.0 <= Self::SINCE)

@@ -44,6 +44,17 @@ fn of_the_most_urgent_group_the_new_critical_alerts_leave() {
 }
 
 #[test]
+fn the_group_that_waits_longest_is_found_whatever_its_urgency() {
+    let mut chat = told(&[]);
+    chat.hears(firing("old").of("old").at(10)).hears(firing("new").of("new").severity(CRITICAL).at(40));
+    assert!(chat.queue.pick_overdue(ms(10), |_| 9).is_none(), "it does not wait for that long");
+    let picked = chat.queue.pick_overdue(ms(11), |_| 9).unwrap();
+    assert_eq!(names(&picked.items), [id("old")]);
+    assert_eq!(names(&chat.pick().items), [id("new")]);
+    assert!(chat.queue.pick_overdue(ms(99), |_| 9).is_none(), "nothing waits");
+}
+
+#[test]
 fn some_alerts_come_from_the_most_urgent_groups() {
     let mut chat = told(&[firing("reminder").of("r").severity(CRITICAL)]);
     chat.hears(firing("reminder").of("r").severity(CRITICAL).at(100));
