@@ -3,17 +3,22 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::client::client;
+use super::ladder::Stage;
+use super::letter::DIGEST;
 use super::tests::{Bench, until};
+use super::worker::{Hand, Worker};
 use crate::clock::Clock;
 use crate::model::{BotKind, Fingerprint, HeadFlags, How, Kind, MessageId, Status};
 use crate::sandbox::{Fault, FaultKind, Rules};
 use crate::store::{Append, Begin, Begun, MessageQuery, MessageRow, NewHead};
+use crate::waiting::Plan;
 
 /// One robot at the vendor's pace. The clock stands still unless a test moves it.
 const SLOW: &str = "- {name: ops, type: wecom, url: \"http://AT/cgi-bin/webhook/send?key=one\"}";
@@ -384,4 +389,29 @@ async fn urgent_news_without_end_leaves_nobody_waiting_for_ever() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     assert!(next > 8, "urgent news came all the time");
+}
+
+#[tokio::test]
+async fn a_panic_before_a_digest_has_taken_anything_does_not_end_all_digests() {
+    let bench = Bench::new(SLOW).await;
+    let config = Arc::clone(&bench.dispatcher.shared.settings.load().bots["ops"]);
+    let pool: Arc<[_]> = bench.dispatcher.shared.robots_of(&config).into();
+    let worker = Worker {
+        shared: Arc::clone(&bench.dispatcher.shared),
+        bot: bench.ops(),
+        robot_config: config.robots[0].clone(),
+        robot: Arc::clone(&pool[0]),
+        pool,
+        client: client(&config.http).unwrap(),
+        stop: tokio_util::sync::CancellationToken::new(),
+        hand: Mutex::default(),
+        config,
+    };
+    bench.storm(0..50, WARNING, Status::Firing).await;
+    assert_eq!(worker.plan(), Plan::Digest);
+    bench.ops().desk().storm.leaves();
+    *worker.hand() = Some(Hand { group: DIGEST, versions: Vec::new(), stage: Stage::default(), message: None });
+    assert_eq!(worker.plan(), Plan::Wait(None));
+    worker.recover().await;
+    assert_eq!(worker.plan(), Plan::Digest);
 }

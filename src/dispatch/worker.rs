@@ -73,13 +73,14 @@ impl Worker {
     }
 
     /// Puts back what a panic left in hand. Its content may be the reason, so the group is told more plainly.
-    async fn recover(&self) {
+    pub(super) async fn recover(&self) {
         // While the lane is ours nobody else has an attempt in flight.
         let _lane = self.robot.lane.lock().await;
         self.robot.ended(self.shared.clock.mono());
         let Some(Hand { group, versions, stage, message }) = self.hand().take() else { return };
         let mut desk = self.bot.desk();
-        let digest = group == DIGEST && !versions.is_empty();
+        // A notice covers nothing either, and is composed at once.
+        let digest = group == DIGEST && (!versions.is_empty() || message.is_none());
         match stage.refused(versions.len(), digest, false) {
             Step::Again(plainer) => drop(desk.stages.insert(group, plainer)),
             Step::Apart => self.tell_apart(&mut desk),
@@ -88,7 +89,7 @@ impl Worker {
         if digest {
             desk.storm.stays();
         }
-        if versions.is_empty() {
+        if versions.is_empty() && !digest {
             desk.announcing = false;
         }
         // Its further attempt closes the one that nobody ended.
