@@ -1,3 +1,5 @@
+use std::cell::RefCell;
+
 use super::*;
 
 const WEBHOOK: &str = "/api/v1/webhook";
@@ -57,13 +59,16 @@ async fn refusals_name_the_place_and_are_counted() {
     assert_eq!(rig.store.size().await.unwrap().waiting, 0);
 }
 
-/// What is logged while it lives, on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
-impl std::io::Write for Log {
+/// Writes to the log of the thread that logs.
+struct ThisThread;
+
+impl std::io::Write for ThisThread {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
@@ -72,12 +77,18 @@ impl std::io::Write for Log {
     }
 }
 
+/// Keeps what this thread logs from now on. For the whole process, since what tests on other threads do without any
+/// subscriber decides whether a scoped one hears of anything.
+fn keep_logs() {
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(|| ThisThread).finish();
+    // Fails only when another test was faster.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    LOG.take();
+}
+
 #[tokio::test]
 async fn refusals_are_logged_once_a_minute_without_the_body() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    keep_logs();
     let rig = Rig::start().await;
     let bad: &[u8] = br#"{"alerts":[{"status":"firing","labels":{"a":"MARKlabel"},"startsAt":"MARKtime"}]}"#;
     for _ in 0..3 {
@@ -90,7 +101,7 @@ async fn refusals_are_logged_once_a_minute_without_the_body() {
     rig.post(WEBHOOK, bad).await.refused(400, "bad_data");
     rig.store.close().await;
     rig.post(WEBHOOK, ONE).await.refused(503, "unavailable");
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = String::from_utf8(LOG.take()).unwrap();
     let lines: Vec<&str> = text.lines().filter(|line| line.contains("a webhook was refused")).collect();
     assert_eq!(lines.len(), 4, "{text}");
     for (line, parts) in lines.iter().zip([
