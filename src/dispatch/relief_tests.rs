@@ -448,3 +448,23 @@ async fn dead_letters_are_counted_as_they_die() {
     bench.until("it is reported", || bench.shown("two") == 1).await;
     assert!(bench.texts("two")[0].contains("AlarmbellDeadLetters"), "{:?}", bench.texts("two"));
 }
+
+#[tokio::test]
+async fn an_end_that_a_chat_without_ends_was_not_told_is_known_after_a_takeover_and_a_restart() {
+    let bench = Bench::new(&PAIR.replacen("{name: ops", "{name: ops, send_resolved: false", 1)).await;
+    bench.dispatcher.start().await.unwrap();
+    bench.accept(0..1).await;
+    bench.until("its own chat knows of it", || bench.shown("one") == 1 && bench.waiting() == 0).await;
+    bench.pass(Duration::from_secs(60)).await;
+    bench.append(0, Status::Resolved, &["ops"], HeadFlags::SILENT).await;
+    bench.pass(Duration::from_secs(60)).await;
+    bench.fault("one", FaultKind::Misconfigured, 0);
+    bench.accept(0..1).await;
+    bench.until("it fires again, elsewhere", || bench.shown("two") == 1 && bench.waiting() == 0).await;
+    bench.until("and that is written", || bench.of("spare").queue().is_empty()).await;
+    let knows =
+        |bench: &Bench| (bench.ops().queue().fires(Fingerprint(1)), bench.of("spare").queue().fires(Fingerprint(1)));
+    assert_eq!(knows(&bench), (false, true));
+    let bench = bench.restarted().await;
+    assert_eq!(knows(&bench), (false, true));
+}

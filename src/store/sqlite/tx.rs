@@ -246,13 +246,31 @@ impl Tx<'_> {
         let Some(key) = key_at(self.mem.bot(slot).id, pos) else { return Ok(false) };
         let gone = self
             .conn
-            .prepare_cached(&format!("DELETE FROM heads WHERE key = ?1 RETURNING body, {SILENT}"))?
-            .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
+            .prepare_cached(&format!(
+                "DELETE FROM heads WHERE key = ?1 RETURNING body, {SILENT}, fp, accepted_ms, ends_ms"
+            ))?
+            .query_row([key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
             .optional()?;
-        let Some((body, silent)) = gone else { return Ok(false) };
+        let Some((body, silent, fp, accepted_ms, ends_ms)) = gone else { return Ok(false) };
+        if silent {
+            self.end_told(slot, fp, accepted_ms, ends_ms)?;
+        }
         self.mem.release(body, silent);
         self.mem.count(slot, change);
         Ok(true)
+    }
+
+    /// The noted end of an alert goes: from now on its told state must say that it is over, or it would fire again after a
+    /// restart. What was accepted after that end is not meant.
+    fn end_told(&self, slot: usize, fp: i64, accepted_ms: i64, ends_ms: i64) -> Result<(), Fault> {
+        let ends_ms = if ends_ms == 0 { accepted_ms.max(1) } else { ends_ms };
+        self.conn
+            .prepare_cached(
+                "UPDATE told SET status = 1, ends_ms = ?4, accepted_ms = ?3 \
+                 WHERE bot = ?1 AND fp = ?2 AND status = 0 AND accepted_ms < ?3",
+            )?
+            .execute([self.mem.bot(slot).id, fp, accepted_ms, ends_ms])?;
+        Ok(())
     }
 
     /// Writes the counters that changed; before the commit.
