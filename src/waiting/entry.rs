@@ -2,7 +2,7 @@
 
 use super::group::Urgency;
 use super::slab::{Id, Keyed};
-use super::state::{Chain, Flight, Held, State};
+use super::state::{Chain, Flight, Held, Packed, State};
 use super::{Item, Told};
 use crate::model::{Change, Fingerprint, GroupId, Head, HeadFlags, Millis, Status};
 
@@ -84,7 +84,7 @@ pub(super) struct Entry {
     pub(super) fingerprint: Fingerprint,
     /// Where it was last seen.
     pub(super) group: GroupId,
-    pub(super) waiting: Option<State>,
+    pub(super) waiting: Option<Packed>,
     pub(super) known: Option<Box<Known>>,
     pub(super) rare: Option<Box<Rare>>,
     /// What hangs below it in the tree of the group's alerts that could be told now.
@@ -176,6 +176,10 @@ pub(super) struct Rank {
 }
 
 impl Entry {
+    pub(super) fn waiting(&self) -> Option<State> {
+        self.waiting.as_ref().map(Packed::state)
+    }
+
     pub(super) fn flight(&self) -> Option<&Flight> {
         self.rare.as_ref().and_then(|rare| rare.flight.as_deref())
     }
@@ -199,8 +203,8 @@ impl Entry {
     }
 
     fn newest(&self) -> Option<Newest> {
-        let untold = self.waiting.as_ref().or_else(|| self.flight().map(|flight| &flight.state));
-        untold.map(Newest::of).or_else(|| {
+        let untold = self.waiting().or_else(|| self.flight().map(|flight| flight.state));
+        untold.as_ref().map(Newest::of).or_else(|| {
             self.known.as_deref().map(|known| Newest {
                 status: known.status,
                 starts_ms: known.starts_ms,
@@ -274,7 +278,7 @@ impl Entry {
 
     /// The same of what waits.
     pub(super) fn waits_in_vain(&self) -> bool {
-        self.waiting.as_ref().is_some_and(|waiting| self.is_ended_reminder(waiting, self.chain_flaps()))
+        self.waiting().is_some_and(|waiting| self.is_ended_reminder(&waiting, self.chain_flaps()))
     }
 
     /// When the oldest state was accepted that the waiting one stands for.
@@ -283,7 +287,7 @@ impl Entry {
     }
 
     pub(super) fn item(&self) -> Option<Item> {
-        let waiting = self.waiting.as_ref()?;
+        let waiting = &self.waiting()?;
         Some(Item {
             head: waiting.head(self.fingerprint, self.group),
             change: self.change(waiting),
@@ -293,7 +297,7 @@ impl Entry {
     }
 
     pub(super) fn rank(&self) -> Option<Rank> {
-        let waiting = self.waiting.as_ref()?;
+        let waiting = &self.waiting()?;
         Some(Rank {
             unchanged: self.change(waiting) == Change::Unchanged,
             status: waiting.status(),

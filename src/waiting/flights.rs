@@ -122,7 +122,7 @@ impl Queue {
         self.unlink(id);
         self.update(id, |entry| {
             let group = entry.group;
-            let state = entry.waiting.take();
+            let state = entry.waiting.take().map(|waiting| waiting.state());
             let rare = entry.rare_mut();
             let chain = std::mem::take(&mut rare.chain);
             rare.flight = state.map(|state| Box::new(Flight { state, group, chain, turned: false, ended: false }));
@@ -142,7 +142,7 @@ impl Queue {
                 self.wake_one(id);
             }
             let entry = &self.entries[id];
-            if entry.is_listed() && entry.waiting.is_some_and(|state| state.pos == *pos) {
+            if entry.is_listed() && entry.waiting.is_some_and(|waiting| waiting.pos() == *pos) {
                 items.extend(self.take_off(id));
             }
         }
@@ -170,7 +170,7 @@ impl Queue {
         for (pos, fingerprint) in versions {
             let Some((id, flight)) = self.land(*fingerprint, *pos) else { continue };
             let Flight { state, group, chain, turned, .. } = flight;
-            match self.entries[id].waiting {
+            match self.entries[id].waiting() {
                 _ if self.entries[id].is_ended_reminder(&state, chain.flaps) => self.drop_reminder(id, &state, chain),
                 Some(newer) => {
                     self.count_superseded();
@@ -182,7 +182,7 @@ impl Queue {
                 None => {
                     self.update(id, |entry| {
                         entry.group = group;
-                        entry.waiting = Some(state);
+                        entry.waiting = Some(state.into());
                     });
                     self.with_spare(id, |since, spare| {
                         let later = std::mem::replace(since, chain);

@@ -204,15 +204,16 @@ impl Queue {
         self.count_superseded();
         let entry = &self.entries[id];
         let fires = |state: &State| state.status() == Status::Firing;
-        match (entry.waiting, entry.flight().map(|flight| flight.state)) {
+        match (entry.waiting(), entry.flight().map(|flight| flight.state)) {
             (Some(waiting), flight) if fires(&waiting) => {
                 let listed = flight.is_none();
                 if listed {
                     self.unlink(id);
                 }
                 self.with_spare(id, |chain, spare| chain.end(&waiting, head.pos, spare));
-                if let Some(waiting) = &mut self.entries[id].waiting {
+                if let Some(mut waiting) = self.entries[id].waiting() {
                     waiting.end(head);
+                    self.entries[id].waiting = Some(waiting.into());
                 }
                 if listed && self.entries[id].waits_in_vain() {
                     self.drop_waiting_reminder(id);
@@ -247,7 +248,7 @@ impl Queue {
     /// Takes back a waiting reminder, not listed, of an alert that has ended silently meanwhile.
     pub(super) fn drop_waiting_reminder(&mut self, id: Id) {
         let entry = &mut self.entries[id];
-        let Some(reminder) = entry.waiting.take() else { return };
+        let Some(reminder) = entry.waiting.take().map(|waiting| waiting.state()) else { return };
         let chain = std::mem::take(&mut entry.rare_mut().chain);
         self.drop_reminder(id, &reminder, chain);
     }
@@ -265,7 +266,7 @@ impl Queue {
         if self.entries[id].is_listed() {
             self.unlink(id);
         }
-        let old = self.entries[id].waiting;
+        let old = self.entries[id].waiting();
         match old {
             Some(old) => {
                 self.count_superseded();
@@ -276,7 +277,7 @@ impl Queue {
         }
         self.update(id, |entry| {
             entry.group = head.group;
-            entry.waiting = Some(State::of(&head));
+            entry.waiting = Some(State::of(&head).into());
             if let Some(flight) = entry.rare.as_mut().and_then(|rare| rare.flight.as_mut()).filter(|_| old.is_none()) {
                 flight.turned = flight.state.status() != head.status;
             }
@@ -335,7 +336,7 @@ impl Queue {
                 moved += 1;
             }
             let entry = &self.entries[*id];
-            if let Some(waiting) = entry.waiting.filter(|waiting| waiting.pos <= up_to && entry.is_listed()) {
+            if let Some(waiting) = entry.waiting().filter(|waiting| waiting.pos <= up_to && entry.is_listed()) {
                 self.ages.remove(entry.since(&waiting));
                 self.unlink(*id);
                 self.entries[*id].waiting = None;
@@ -401,7 +402,7 @@ impl Queue {
     #[cfg(test)]
     pub(super) fn positions(&self) -> Vec<i64> {
         let of = |entry: &Entry| {
-            let waiting = entry.waiting.map(|state| state.pos);
+            let waiting = entry.waiting.map(|waiting| waiting.pos());
             let flight = entry.flight().map(|flight| flight.state.pos);
             [waiting, flight, entry.held().map(|held| held.state.pos)].into_iter().flatten().collect::<Vec<_>>()
         };

@@ -70,6 +70,78 @@ impl State {
     }
 }
 
+/// A state in as few bytes as it has: a million of them wait on the worst day. Positions keep 40 bits (the store gives out
+/// no more), bodies 48, and times 48 with their sign: years beyond 6400 become that year.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packed {
+    pos: [u8; 5],
+    body: [u8; 6],
+    idx: [u8; 4],
+    via: [u8; 4],
+    starts_ms: [u8; 6],
+    ends_ms: [u8; 6],
+    accepted_ms: [u8; 6],
+    status: Status,
+    severity: u8,
+    flags: HeadFlags,
+}
+
+impl Packed {
+    pub(super) fn pos(&self) -> i64 {
+        unsigned(self.pos)
+    }
+
+    pub(super) fn state(&self) -> State {
+        State {
+            pos: self.pos(),
+            starts_ms: signed(self.starts_ms),
+            ends_ms: signed(self.ends_ms),
+            accepted_ms: signed(self.accepted_ms),
+            body: unsigned(self.body),
+            idx: u32::from_le_bytes(self.idx),
+            via: u32::from_le_bytes(self.via),
+            status: self.status,
+            severity: self.severity,
+            flags: self.flags,
+        }
+    }
+}
+
+impl From<State> for Packed {
+    fn from(state: State) -> Self {
+        Self {
+            pos: pack(state.pos, 0, 1 << 40),
+            body: pack(state.body, 0, 1 << 48),
+            idx: state.idx.to_le_bytes(),
+            via: state.via.to_le_bytes(),
+            starts_ms: pack(state.starts_ms, -1 << 47, 1 << 47),
+            ends_ms: pack(state.ends_ms, -1 << 47, 1 << 47),
+            accepted_ms: pack(state.accepted_ms, -1 << 47, 1 << 47),
+            status: state.status,
+            severity: state.severity,
+            flags: state.flags,
+        }
+    }
+}
+
+/// The lower bytes of a value within these bounds; the upper one is not included.
+fn pack<const N: usize>(value: i64, least: i64, most: i64) -> [u8; N] {
+    let bytes = value.clamp(least, most - 1).to_le_bytes();
+    std::array::from_fn(|at| bytes[at])
+}
+
+fn signed<const N: usize>(bytes: [u8; N]) -> i64 {
+    let mut all = [0; 8];
+    all[8 - N..].copy_from_slice(&bytes);
+    i64::from_le_bytes(all) >> (64 - 8 * N)
+}
+
+fn unsigned<const N: usize>(bytes: [u8; N]) -> i64 {
+    let mut all = [0; 8];
+    all[..N].copy_from_slice(&bytes);
+    i64::from_le_bytes(all)
+}
+
 /// The older states that an untold one stands for.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone))]
@@ -181,4 +253,32 @@ pub(super) struct Held {
     pub(super) group: GroupId,
     /// When it waits like others unless a resolve has come.
     pub(super) until_ms: Millis,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_comes_out_as_it_was() {
+        let state = |n: i64| State {
+            pos: n,
+            starts_ms: -n,
+            ends_ms: n,
+            accepted_ms: n,
+            body: n,
+            idx: u32::MAX,
+            via: 7,
+            status: Status::Resolved,
+            severity: 255,
+            flags: HeadFlags(9),
+        };
+        let year_one = -62_135_596_800_000;
+        for state in [state(0), state(1), state((1 << 40) - 1), State { starts_ms: year_one, ..state(5) }] {
+            assert_eq!(format!("{:?}", Packed::from(state).state()), format!("{state:?}"));
+        }
+        let odd = Packed::from(State { pos: -1, ends_ms: Millis::MAX, starts_ms: Millis::MIN, ..state(3) }).state();
+        assert_eq!((odd.pos, odd.ends_ms, odd.starts_ms), (0, (1 << 47) - 1, -1 << 47));
+        assert_eq!(size_of::<Option<Packed>>(), 40);
+    }
 }

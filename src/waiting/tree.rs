@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use super::entry::Entry;
 use super::group::Urgency;
 use super::slab::{Id, Slab};
+use super::state::Packed;
 
 /// Where an alert hangs.
 #[derive(Clone, Copy)]
@@ -43,7 +44,7 @@ type Key = (Urgency, i64, Id);
 
 fn key(entries: &Slab<Entry>, id: Id) -> Key {
     let entry = &entries[id];
-    (entry.urgency(), entry.waiting.as_ref().map_or(0, |waiting| waiting.pos), id)
+    (entry.urgency(), entry.waiting.as_ref().map_or(0, Packed::pos), id)
 }
 
 impl Tree<'_> {
