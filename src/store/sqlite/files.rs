@@ -77,7 +77,7 @@ fn writer(path: &Path) -> Result<Connection, Fault> {
         let why = format!("the file system does not support a write-ahead log (journal mode stays {mode})");
         return Err(StoreError::Unusable(why).into());
     }
-    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -8192;")?;
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -2048;")?;
     conn.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     schema::migrate(&mut conn)?;
     Ok(conn)
