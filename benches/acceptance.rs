@@ -3,8 +3,8 @@
 //! `cargo bench --bench acceptance [-- SECONDS] [RATE] [ratio] [half] [steady]` prints, for each number of connections,
 //! webhooks per second and the latency of both and their ratio; then what both answer in at half of that load (or at
 //! `RATE`), beside what the disk takes to keep 16 KB; then
-//! the longest pauses in a minute of constant load, over many times around the write-ahead log. Both servers and the
-//! client share the machine, and the bare server is part of the client's process; the ratio is what counts.
+//! the longest pauses in a minute of constant load, over many times around the write-ahead log. Each server is a process
+//! of its own; both and the client share the machine, so the ratio is what counts.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Its robot is out of reach, so that only acceptance is measured.
@@ -33,10 +33,29 @@ mod support;
 use support::backlog::body;
 use support::{Server, at_ms};
 
-async fn bare() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
+/// A bare server in a process of its own, as ours is: this program, told to be one.
+struct Bare {
+    address: SocketAddr,
+    _child: tokio::process::Child,
+}
+
+impl Bare {
+    async fn start() -> Self {
+        let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
+            .env(BE_BARE, "1")
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines.next_line().await.unwrap().unwrap().parse().unwrap();
+        Self { address, _child: child }
+    }
+
+    /// Takes webhooks, parses them, keeps nothing.
+    async fn be() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        println!("{}", listener.local_addr().unwrap());
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();
@@ -50,9 +69,11 @@ async fn bare() -> SocketAddr {
                 }),
             ));
         }
-    });
-    address
+    }
 }
+
+/// In the environment of the bare server.
+const BE_BARE: &str = "ALARMBELL_BENCH_BARE";
 
 /// Pairs of runs.
 const ROUNDS: usize = 5;
@@ -112,7 +133,11 @@ async fn load(address: SocketAddr, connections: usize, alerts: u64, time: Durati
 #[tokio::main]
 async fn main() {
     let time = Duration::from_secs(support::number(0).unwrap_or(3));
-    let bare = bare().await;
+    if std::env::var_os(BE_BARE).is_some() {
+        return Bare::be().await;
+    }
+    let server = Bare::start().await;
+    let bare = server.address;
     let mut full = 0.0;
     if support::wants("ratio") {
         full = ratios(bare, time).await;
