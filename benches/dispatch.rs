@@ -1,36 +1,75 @@
 //! What one message costs the processor: choice, rendering, sending, recording; clean-up and commits are in it.
 //!
-//! `cargo bench --bench dispatch [-- MESSAGES] [bots] [waiting]` lets the server tell alerts one by one (no digests) to
-//! robots on loopback without a limit worth the name, with 10 and 10,000 bots, and with 1,000 and 1,000,000 waiting. It
-//! prints the server's processor time a message, from the first quarter of the messages to the third. The two of a
-//! pair run in turn, three times; the medians are compared.
+//! `cargo bench --bench dispatch [-- MESSAGES] [bots] [waiting]` lets a dispatcher and its store tell alerts one by one (no
+//! digests) to robots on loopback without a limit worth the name, with 10 and 10,000 bots, and with 1,000 and 1,000,000
+//! waiting. They are a process of their own; the report is its processor time a message, from the first quarter
+//! of the messages to the third. The two of a pair run in turn, three times; the medians are compared.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
-use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use alarmbell::app::build;
+use alarmbell::clock::SystemClock;
+use alarmbell::dispatch::{DispatchMetrics, Dispatcher, Parts, RateLimit};
+use alarmbell::store::Store;
+use alarmbell::store::sqlite::{Options, SqliteStore, StoreMetrics};
 
 #[path = "support/mod.rs"]
 mod support;
 
+use support::backlog;
 use support::robot::Robot;
-use support::{Server, backlog};
 
 /// Runs of each.
 const ROUNDS: usize = 3;
+/// In the environment of the process that tells: folder, robot and number of bots.
+const TELL: &str = "ALARMBELL_BENCH_TELL";
 
-fn config(robot: SocketAddr, bots: &[Arc<str>]) -> String {
-    let mut text =
-        "global: {backlog: {alerts: 100000000, bytes: 100GB}, digest: {threshold: 100000000}}\nbots:\n".to_owned();
-    for bot in bots {
+fn names(bots: usize) -> Vec<Arc<str>> {
+    (0..bots).map(|at| format!("bot-{at}").into()).collect()
+}
+
+/// Tells what waits until it is killed.
+async fn tell(folder: &Path, robot: &str, bots: usize) {
+    let mut text = "global: {http_config: {proxy_from_environment: false}}\nbots:\n".to_owned();
+    for bot in names(bots) {
         text.push_str(&format!(
-            "  - {{name: {bot}, type: wecom, url: 'http://{robot}/cgi-bin/webhook/send?key={bot}', \
-             rate_limits: [{{messages: 1000000, per: 1m}}]}}\n"
+            "  - {{name: {bot}, type: wecom, url: 'http://{robot}/cgi-bin/webhook/send?key={bot}'}}\n"
         ));
     }
     text.push_str("default_policy: {notify: {bots: [bot-0]}}\n");
-    text
+    let config = alarmbell::config::parse_str("bench", &text, folder).unwrap().config;
+    let mut settings = build::dispatch_settings(&config, "");
+    settings.storms.threshold = usize::MAX;
+    for bot in settings.bots.values_mut() {
+        let bot = Arc::make_mut(bot);
+        bot.rate_limits = vec![RateLimit { messages: 10_000_000, per: Duration::from_secs(60) }];
+        for robot in &mut bot.robots {
+            robot.rate_limits.clone_from(&bot.rate_limits);
+        }
+    }
+    let registry = prometheus::Registry::new();
+    let options = Options::new(folder.join("data"));
+    let store: Arc<dyn Store> =
+        Arc::new(SqliteStore::open(&options, StoreMetrics::register(&registry).unwrap()).unwrap());
+    let random = Arc::new(|bytes: &mut [u8]| bytes.fill_with(|| fastrand::u8(..)));
+    let retention = Duration::from_secs(86_400);
+    let parts = Parts {
+        store: Arc::clone(&store),
+        clock: SystemClock::new(),
+        random,
+        fraction: Arc::new(fastrand::f64),
+        settings,
+        retention,
+    };
+    let dispatcher = Dispatcher::new(parts, DispatchMetrics::register(&registry).unwrap(), &registry).unwrap();
+    store.replay(dispatcher.feed()).await.unwrap();
+    dispatcher.start().await.unwrap();
+    std::future::pending::<()>().await;
 }
 
 struct Cost {
@@ -41,17 +80,22 @@ struct Cost {
 /// `messages` of what waits are told.
 async fn run(bots: usize, waiting: u64, messages: u64) -> Cost {
     let folder = tempfile::tempdir().unwrap();
-    let names: Vec<Arc<str>> = (0..bots).map(|at| format!("bot-{at}").into()).collect();
-    backlog::fill(folder.path(), &names, waiting / bots as u64).await;
+    backlog::fill(folder.path(), &names(bots), waiting / bots as u64).await;
     let robot = Robot::start().await;
-    let server = Server::start_on(folder.path(), &config(robot.address, &names)).await;
+    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .env(TELL, format!("{}|{}|{bots}", folder.path().display(), robot.address))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let pid = child.id().unwrap();
     robot.until(messages / 4).await;
-    let (first, cpu, begin) = (robot.answered(), server.cpu(), Instant::now());
+    let (first, cpu, begin) = (robot.answered(), support::cpu(pid), Instant::now());
     robot.until(messages * 3 / 4).await;
     let told = (robot.answered() - first) as f64;
     let us = |time: Duration| time.as_secs_f64() * 1e6 / told;
-    let cost = Cost { cpu_us: us(server.cpu() - cpu), wall_us: us(begin.elapsed()) };
-    server.kill().await;
+    let cost = Cost { cpu_us: us(support::cpu(pid) - cpu), wall_us: us(begin.elapsed()) };
+    child.kill().await.unwrap();
     cost
 }
 
@@ -81,9 +125,15 @@ async fn pair(what: &str, small: (usize, u64), large: (usize, u64), messages: u6
 
 #[tokio::main]
 async fn main() {
-    let messages = support::number(0).unwrap_or(2_000);
+    // As the program does; fails only when it is set already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     // 10,000 robots are 10,000 connections.
     alarmbell::http::raise_nofile().unwrap();
+    if let Ok(what) = std::env::var(TELL) {
+        let [folder, robot, bots] = what.split('|').collect::<Vec<_>>()[..] else { panic!("{TELL}={what}") };
+        return tell(Path::new(folder), robot, bots.parse().unwrap()).await;
+    }
+    let messages = support::number(0).unwrap_or(2_000);
     if support::wants("bots") {
         let all = (messages * 20).max(20_000);
         pair("bots", (10, all), (10_000, all), all).await;

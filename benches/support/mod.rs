@@ -92,16 +92,6 @@ impl Server {
         Memory { resident: mb("VmRSS:"), own: mb("RssAnon:"), peak: mb("VmHWM:") }
     }
 
-    /// Processor time that it has used, all threads that still live.
-    pub(crate) fn cpu(&self) -> Duration {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
-        let ns = |thread: std::fs::DirEntry| {
-            let text = std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
-            text.split_whitespace().next().map_or(0, |ns| ns.parse().unwrap())
-        };
-        Duration::from_nanos(threads.map(|thread| ns(thread.unwrap())).sum())
-    }
-
     /// The sum of a metric over all its labels.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
@@ -112,6 +102,16 @@ impl Server {
             text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
         values.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
+}
+
+/// Processor time that a process has used, all threads that still live.
+pub(crate) fn cpu(pid: u32) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let ns = |thread: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+        text.split_whitespace().next().map_or(0, |ns| ns.parse().unwrap())
+    };
+    Duration::from_nanos(threads.map(|thread| ns(thread.unwrap())).sum())
 }
 
 /// The value at a share of sorted values, in milliseconds.
