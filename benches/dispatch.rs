@@ -16,7 +16,8 @@ use alarmbell::app::build;
 use alarmbell::clock::SystemClock;
 use alarmbell::dispatch::{DispatchMetrics, Dispatcher, Parts, RateLimit};
 use alarmbell::store::Store;
-use alarmbell::store::sqlite::{Options, SqliteStore, StoreMetrics};
+use alarmbell::store::StoreMetrics;
+use alarmbell::store::sqlite::{Options, SqliteStore};
 
 #[path = "support/mod.rs"]
 mod support;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use alarmbell::clock::{Clock as _, SystemClock};
 use alarmbell::model::{Fingerprint, HeadFlags, Status};
-use alarmbell::store::sqlite::{Options, SqliteStore, StoreMetrics};
+use alarmbell::store::StoreMetrics;
+use alarmbell::store::sqlite::{Options, SqliteStore};
 use alarmbell::store::{Append, NewHead, Store as _};
 
 /// A body of about 400 bytes an alert and 600 around them, as Alertmanager writes it. Alert `n` is its own alert.

@@ -23,7 +23,8 @@ use crate::http::{self, Auth, BodyLimits, HttpMetrics, ListenerConfig};
 use crate::ingest::{Audience, Ingest, IngestMetrics};
 use crate::model::Fingerprint;
 use crate::store::Store;
-use crate::store::sqlite::{self, SqliteStore, StoreMetrics};
+use crate::store::StoreMetrics;
+use crate::store::sqlite::{self, SqliteStore};
 use crate::telemetry;
 
 /// How long requests in flight may take to finish at a stop.

@@ -12,7 +12,8 @@ use crate::config::Config;
 use crate::dispatch::{BotConfig, Once, OnceError, OnceMessage, Previews, Sent, Wait, preview, send_once};
 use crate::model::{MessageId, Verdict};
 use crate::store::Store;
-use crate::store::sqlite::{Options, SqliteStore, StoreMetrics};
+use crate::store::StoreMetrics;
+use crate::store::sqlite::{Options, SqliteStore};
 
 pub(super) fn run(args: &Send) -> Result<(), Failure> {
     let config = load(&args.config_file)?;

@@ -15,7 +15,8 @@ use crate::clock::{ManualClock, SystemClock};
 use crate::config;
 use crate::model::{BotKind, HeadFlags, Status};
 use crate::sandbox::{self, Fault, FaultKind, Rules, Sandbox};
-use crate::store::sqlite::{Options as StoreOptions, SqliteStore, StoreMetrics};
+use crate::store::StoreMetrics;
+use crate::store::sqlite::{Options as StoreOptions, SqliteStore};
 use crate::store::{Append, NewHead};
 
 /// Robots `one` and `two` of each vendor, and a dispatcher whose clock stands still.

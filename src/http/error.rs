@@ -108,7 +108,9 @@ impl From<StoreError> for HttpError {
     fn from(error: StoreError) -> Self {
         let kind = match error {
             StoreError::NotFound => ErrorKind::NotFound,
-            StoreError::Unavailable(_) | StoreError::BacklogFull(_) | StoreError::Unusable(_) => ErrorKind::Unavailable,
+            StoreError::Unavailable(_) | StoreError::BacklogFull(_) | StoreError::Unusable(_) | StoreError::Fenced => {
+                ErrorKind::Unavailable
+            }
         };
         Self::new(kind, error.to_string())
     }

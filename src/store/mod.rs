@@ -5,6 +5,10 @@
 //! acknowledged. Everything else (attempts, outcomes, clean-up) travels through the same writer in the same
 //! transactions. Positions per bot count up by one from 1 and are never reused.
 
+mod cluster;
+mod metrics;
+#[allow(dead_code, unused, reason = "a skeleton whose parts are being built")]
+pub mod postgres;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -15,6 +19,9 @@ use bytes::Bytes;
 use crate::model::{
     Fingerprint, GroupId, Head, HeadFlags, How, Kind, MessageId, Millis, Status, StormState, ToldAlert,
 };
+
+pub use cluster::{Beat, Cluster, Free, LEASE, Pulse, Replica};
+pub use metrics::StoreMetrics;
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error, Clone)]
@@ -31,6 +38,9 @@ pub enum StoreError {
     /// There is no such thing (dead letter, message).
     #[error("not found")]
     NotFound,
+    /// Another replica speaks for this bot by now; nothing was written. Only of engines that replicas share.
+    #[error("another replica speaks for this bot")]
+    Fenced,
 }
 
 /// One alert state to append, before it has a position.
@@ -464,6 +474,11 @@ pub struct Retention {
 /// The store of one process. All writes are ordered by one writer; every method returns after its commit.
 #[async_trait]
 pub trait Store: Send + Sync {
+    /// What replicas need that share the store; `None` for an engine of one process, which speaks for every bot.
+    fn cluster(&self) -> Option<&dyn Cluster> {
+        None
+    }
+
     /// Sets who hears of commits, and hands it each known bot's image and then all stored heads, oldest first. Called
     /// once, before the first append.
     async fn replay(&self, feed: Arc<dyn Feed>) -> Result<(), StoreError>;

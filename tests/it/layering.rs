@@ -25,7 +25,7 @@ const TABLE: &[(&str, &[&str], &str)] = &[
         &["waiting", "store", "render", "channel", "pacing", "model", "clock", "telemetry", "routing"],
         "client errors are redacted; mentions and templates of policies are the router's to say",
     ),
-    ("store", &["model"], ""),
+    ("store", &["model", "clock"], "the database's clock is compared with ours"),
     ("sandbox", &["model", "clock", "html"], "independent of channel, which it checks; its pages are escaped"),
     ("routing", &["model", "clock"], ""),
     ("waiting", &["model", "clock"], ""),

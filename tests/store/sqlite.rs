@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use alarmbell::model::How;
-use alarmbell::store::sqlite::{Options, SqliteStore, StoreMetrics};
+use alarmbell::store::StoreMetrics;
+use alarmbell::store::sqlite::{Options, SqliteStore};
 use alarmbell::store::{Append, Begin, Begun, Counters, Effect, Store, StoreError};
 use prometheus::Registry;
 use rusqlite::{Connection, OpenFlags};

@@ -9,7 +9,8 @@ use crate::clock::{ManualClock, SystemClock};
 use crate::config;
 use crate::model::BotKind;
 use crate::sandbox::{self, Rules, Sandbox};
-use crate::store::sqlite::{Options, SqliteStore, StoreMetrics};
+use crate::store::StoreMetrics;
+use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{MessageQuery, RobotState};
 
 struct Bench {

@@ -11,7 +11,6 @@ mod history;
 mod letters;
 mod live;
 mod memory;
-mod metrics;
 mod open;
 mod outcome;
 mod parts;
@@ -32,7 +31,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-pub use metrics::StoreMetrics;
 pub use open::{Options, SqliteStore};
 
 use super::{

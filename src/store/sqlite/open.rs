@@ -8,11 +8,11 @@ use std::thread::JoinHandle;
 use super::checkpoint::{Checkpoints, Room};
 use super::files;
 use super::memory::{Memory, Totals};
-use super::metrics::StoreMetrics;
 use super::queue::{Bounds, Queue};
 use super::readers::{Gate, Readers};
 use super::reserve::Reserve;
 use super::writer::{Shared, Writer};
+use crate::store::StoreMetrics;
 use crate::store::{StoreError, StoreSize};
 
 /// Where the store is and how much it may hold.

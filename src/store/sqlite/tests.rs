@@ -8,6 +8,7 @@ use prometheus::Registry;
 
 use super::*;
 use crate::model::{Fingerprint, Head, HeadFlags, Status};
+use crate::store::StoreMetrics;
 use crate::store::{BotImage, Counters, NewHead};
 
 #[derive(Default)]

@@ -13,13 +13,13 @@ use super::checkpoint::{Checkpoints, Room};
 use super::clean;
 use super::fault::Fault;
 use super::memory::{Memory, Totals};
-use super::metrics::StoreMetrics;
 use super::queue::{Job, Queue, Taken, Task, Work};
 use super::readers::Gate;
 use super::replay;
 use super::reserve::{Reserve, no_room};
 use super::tx::{Inserts, Tx};
 use crate::model::Head;
+use crate::store::StoreMetrics;
 use crate::store::{Feed, StoreError};
 
 /// What others may read of the writer's memory without asking it.

@@ -22,7 +22,8 @@ use crate::model::{
     BotKind, Fingerprint, How, Kind, Labels, MessageId, Millis, Severities, Status as State, ToldAlert,
 };
 use crate::routing;
-use crate::store::sqlite::{Options, SqliteStore, StoreMetrics};
+use crate::store::StoreMetrics;
+use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{Begin, Begun, BotImage, Effect, Feed, NewDeadLetter, Outcome, RobotState};
 
 mod history;

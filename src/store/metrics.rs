@@ -5,9 +5,9 @@ use prometheus::{Gauge, Histogram, HistogramOpts, Registry, exponential_buckets}
 /// See design section 7. Cloning shares the numbers.
 #[derive(Clone, Debug)]
 pub struct StoreMetrics {
-    pub(super) commit_duration: Histogram,
-    pub(super) batch_webhooks: Histogram,
-    pub(super) size: Gauge,
+    pub(in crate::store) commit_duration: Histogram,
+    pub(in crate::store) batch_webhooks: Histogram,
+    pub(in crate::store) size: Gauge,
 }
 
 impl StoreMetrics {
@@ -23,7 +23,7 @@ impl StoreMetrics {
         Ok(metrics)
     }
 
-    fn new() -> prometheus::Result<Self> {
+    pub(in crate::store) fn new() -> prometheus::Result<Self> {
         let commit = HistogramOpts::new(
             "alarmbell_store_commit_duration_seconds",
             "How long a transaction took, from its first row to durable.",

@@ -1,0 +1,1 @@
+//! TLS to the database, as libpq's `sslmode` and `sslrootcert` say.
