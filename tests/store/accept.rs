@@ -25,9 +25,9 @@ pub(crate) async fn positions_have_no_gaps_under_concurrent_appends(h: Harness) 
     }
     assert_eq!(seen.positions("a"), (1..=800).collect::<Vec<i64>>());
     assert_eq!(seen.positions("b"), (1..=400).collect::<Vec<i64>>());
-    assert_eq!(h.counters("a").0.accepted, 800);
-    assert_eq!(h.counters("b").0.accepted, 400);
-    assert_eq!(h.audit().bodies, 400);
+    assert_eq!(h.counters("a").await.0.accepted, 800);
+    assert_eq!(h.counters("b").await.0.accepted, 400);
+    assert_eq!(h.audit().await.bodies, 400);
 }
 
 pub(crate) async fn the_feed_hears_once_and_in_order(h: Harness) {
@@ -71,7 +71,7 @@ pub(crate) async fn a_reopened_store_replays_the_same(h: Harness) {
     let (store, again, images) = h.start().await;
     assert_eq!(again.of("a"), seen.of("a")[3..]);
     assert_eq!(again.of("b"), seen.of("b"));
-    assert_eq!(images["a"].counters, h.counters("a").0);
+    assert_eq!(images["a"].counters, h.counters("a").await.0);
     assert_eq!(images["a"].told.len(), 3);
     store.append(webhook(&["a", "c"], &[9])).await.unwrap();
     assert_eq!(again.positions("a").last(), Some(&1_201));
@@ -89,15 +89,15 @@ pub(crate) async fn a_dropped_store_replays_what_was_answered(h: Harness) {
     drop(store);
     let (_store, again, _) = h.start().await;
     assert_eq!(again.of("a"), seen.of("a"));
-    assert_eq!(h.audit().bodies, 50);
+    assert_eq!(h.audit().await.bodies, 50);
 }
 
 pub(crate) async fn the_backlog_is_bounded(h: Harness) {
-    let store = h.open(Bounds { max_alerts: Some(3), ..Bounds::default() });
+    let store = h.open(Bounds { max_alerts: Some(3), ..Bounds::default() }).await;
     store.append(webhook(&["a"], &[1, 2])).await.unwrap();
     let refused = store.append(webhook(&["a", "b"], &[3])).await;
     assert!(matches!(refused, Err(StoreError::BacklogFull(_))), "{refused:?}");
-    assert!(!h.audit().bots.contains_key("b"), "a refused webhook leaves traces");
+    assert!(!h.audit().await.bots.contains_key("b"), "a refused webhook leaves traces");
     store.append(webhook(&["a"], &[3])).await.unwrap();
     tell(&*store, "a", 1, &[1, 2], How::Named).await;
     store.append(webhook(&["a", "b"], &[4])).await.unwrap();
@@ -105,7 +105,7 @@ pub(crate) async fn the_backlog_is_bounded(h: Harness) {
 
     // The bytes of two webhooks; one that goes to two bots counts once.
     let two = 2 * webhook(&["a"], &[1]).body.len() as u64;
-    let store = h.open(Bounds { max_bytes: Some(two), ..Bounds::default() });
+    let store = h.open(Bounds { max_bytes: Some(two), ..Bounds::default() }).await;
     let refused = store.append(webhook(&["a"], &[5])).await;
     assert!(matches!(refused, Err(StoreError::BacklogFull(_))), "{refused:?}");
     store.superseded("a".into(), vec![3]).await.unwrap();
@@ -113,7 +113,7 @@ pub(crate) async fn the_backlog_is_bounded(h: Harness) {
 }
 
 pub(crate) async fn a_full_queue_says_so_at_once(h: Harness) {
-    let store = h.open(Bounds { queue_ops: Some(2), ..Bounds::default() });
+    let store = h.open(Bounds { queue_ops: Some(2), ..Bounds::default() }).await;
     let gate = Gate::new();
     store.replay(gate.clone()).await.unwrap();
     gate.shut();
@@ -134,7 +134,7 @@ pub(crate) async fn a_full_queue_says_so_at_once(h: Harness) {
     second.await.unwrap();
     third.await.unwrap();
     append(5).await.unwrap();
-    assert_eq!(h.counters("a").0.accepted, 4);
+    assert_eq!(h.counters("a").await.0.accepted, 4);
 }
 
 pub(crate) async fn bodies_go_with_their_last_head(h: Harness) {
@@ -145,7 +145,7 @@ pub(crate) async fn bodies_go_with_their_last_head(h: Harness) {
     assert_eq!(store.bodies(vec![id]).await.unwrap().len(), 1);
     tell(&*store, "b", 2, &[1], How::Named).await;
     assert!(store.bodies(vec![id]).await.unwrap().is_empty());
-    assert_eq!(h.audit().bodies, 0);
+    assert_eq!(h.audit().await.bodies, 0);
 }
 
 pub(crate) async fn bodies_come_in_the_order_asked(h: Harness) {
@@ -173,7 +173,7 @@ pub(crate) async fn a_closed_store_takes_nothing(h: Harness) {
     for append in late {
         accepted += u64::from(append.await.unwrap());
     }
-    assert_eq!(h.counters("a").0.accepted, accepted);
+    assert_eq!(h.counters("a").await.0.accepted, accepted);
     assert!(matches!(store.append(webhook(&["a"], &[1])).await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.dead_letter_counts().await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.ready().await, Err(StoreError::Unavailable(_))));

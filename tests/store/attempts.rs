@@ -30,7 +30,7 @@ pub(crate) async fn an_attempt_begins_and_ends(h: Harness) {
     assert_eq!(store.robot("r", NOW + 1_001).await.unwrap(), (end.robot_state, vec![]));
     assert_eq!(store.message(&message_id(1)).await.unwrap().verdict, "delivered");
     let counters = Counters { accepted: 1, told_named: 1, ..Counters::default() };
-    assert_eq!(h.counters("a"), (counters, 0));
+    assert_eq!(h.counters("a").await, (counters, 0));
     drop(store);
     assert!(h.start().await.2["a"].open.is_empty());
 }
@@ -59,7 +59,8 @@ pub(crate) async fn an_unended_attempt_is_open_after_a_restart(h: Harness) {
     let (_store, _, images) = h.start().await;
     let [open] = &images["a"].open[..] else { panic!("{:?}", images["a"].open) };
     let begin = begin("a", "r", 1);
-    assert_eq!((&open.id, open.attempt, &*open.robot), (&begin.message, Some(attempt), "r"));
+    let left_open = h.ends_attempts_at_open().is_none().then_some(attempt);
+    assert_eq!((&open.id, open.attempt, &*open.robot), (&begin.message, left_open, "r"));
     assert_eq!((open.kind, open.group, open.attempts), (begin.kind, begin.group, 1));
     assert_eq!((&open.body, &open.covers), (&begin.body, &begin.covers));
 }
@@ -105,7 +106,8 @@ pub(crate) async fn a_later_outcome_ends_earlier_attempts(h: Harness) {
     store.finish(outcome("a", "r", 1, second, Effect::Told(vec![]))).await.unwrap();
     let (_, attempts) = store.robot("r", 0).await.unwrap();
     let ended: Vec<_> = attempts.iter().map(|attempt| (attempt.id, attempt.ended_ms)).collect();
-    assert_eq!(ended, [(first, Some(NOW + 1_001)), (second, Some(NOW + 1_001))]);
+    let first_ended = h.ends_attempts_at_open().unwrap_or(NOW + 1_001);
+    assert_eq!(ended, [(first, Some(first_ended)), (second, Some(NOW + 1_001))]);
 }
 
 pub(crate) async fn told_states_are_upserted(h: Harness) {
@@ -126,8 +128,8 @@ pub(crate) async fn told_states_are_upserted(h: Harness) {
     let effect = Effect::Told(vec![(3, resolved, How::Counted)]);
     store.finish(outcome("a", "r", 9, attempt, effect)).await.unwrap();
     let counters = Counters { accepted: 3, told_named: 2, told_counted: 1, ..Counters::default() };
-    assert_eq!(h.counters("a"), (counters, 0));
-    assert_eq!(h.counters("b").1, 2);
+    assert_eq!(h.counters("a").await, (counters, 0));
+    assert_eq!(h.counters("b").await.1, 2);
     drop(store);
     let mut told = h.start().await.2["a"].told.clone();
     told.sort_by_key(|told| told.fingerprint);
@@ -145,7 +147,7 @@ pub(crate) async fn heads_are_counted_once(h: Harness) {
     end.superseded = vec![3, 1];
     store.finish(end).await.unwrap();
     let counters = Counters { accepted: 5, told_named: 1, superseded: 2, dead: 1, told_counted: 0 };
-    assert_eq!(h.counters("a"), (counters, 1));
+    assert_eq!(h.counters("a").await, (counters, 1));
     assert_eq!(store.dead_letters(None, 10, None).await.unwrap().len(), 1);
 }
 
@@ -160,9 +162,9 @@ pub(crate) async fn large_outcomes_come_in_steps(h: Harness) {
     end.superseded = (1..=1_699).collect();
     store.finish(end).await.unwrap();
     let counters = Counters { accepted: 3_400, told_counted: 1_700, superseded: 1_699, ..Counters::default() };
-    assert_eq!(h.counters("a"), (counters, 1));
+    assert_eq!(h.counters("a").await, (counters, 1));
     assert_eq!(store.message(&message_id(1)).await.unwrap().verdict, "delivered");
-    assert_eq!(h.audit().told, 1_700);
+    assert_eq!(h.audit().await.told, 1_700);
 }
 
 pub(crate) async fn robots_are_remembered(h: Harness) {

@@ -11,6 +11,7 @@ use alarmbell::store::{
     Append, Begin, Begun, BotImage, Counters, Effect, Feed, NewDeadLetter, NewHead, Outcome, RobotState, Store,
     ToldState,
 };
+use async_trait::async_trait;
 
 /// What a test may ask of an engine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,13 +21,20 @@ pub(crate) struct Bounds {
     pub(crate) queue_ops: Option<usize>,
 }
 
-/// Makes stores of one kind.
+/// Makes stores of one kind, all on the same rows.
+#[async_trait]
 pub(crate) trait Engine: Send + Sync + 'static {
-    fn open(&self, dir: &Path, bounds: Bounds) -> Arc<dyn Store>;
+    /// The same kind with no rows.
+    fn fresh(&self) -> Arc<dyn Engine>;
+    async fn open(&self, dir: &Path, bounds: Bounds) -> Arc<dyn Store>;
     /// Looks at the rows from outside.
-    fn audit(&self, dir: &Path) -> Audit;
+    async fn audit(&self, dir: &Path) -> Audit;
     /// Leaves a body behind that no head refers to, as a kill between two steps does.
-    fn plant_orphan(&self, dir: &Path);
+    async fn plant_orphan(&self, dir: &Path);
+    /// When an attempt ends that a process left open, if the next process in its place ends it.
+    fn ends_attempts_at_open(&self) -> Option<Millis> {
+        None
+    }
 }
 
 /// What the rows say.
@@ -54,24 +62,28 @@ impl Harness {
 
     /// The same engine in another folder.
     pub(crate) fn fresh(&self) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), engine: self.engine.clone() }
+        Self { dir: tempfile::tempdir().unwrap(), engine: self.engine.fresh() }
     }
 
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub(crate) fn open(&self, bounds: Bounds) -> Arc<dyn Store> {
-        self.engine.open(self.path(), bounds)
+    pub(crate) async fn open(&self, bounds: Bounds) -> Arc<dyn Store> {
+        self.engine.open(self.path(), bounds).await
     }
 
-    pub(crate) fn plant_orphan(&self) {
-        self.engine.plant_orphan(self.path());
+    pub(crate) async fn plant_orphan(&self) {
+        self.engine.plant_orphan(self.path()).await;
+    }
+
+    pub(crate) fn ends_attempts_at_open(&self) -> Option<Millis> {
+        self.engine.ends_attempts_at_open()
     }
 
     /// Opens and replays.
     pub(crate) async fn start(&self) -> (Arc<dyn Store>, Arc<Seen>, BTreeMap<String, BotImage>) {
-        let store = self.open(Bounds::default());
+        let store = self.open(Bounds::default()).await;
         let seen = Arc::new(Seen::default());
         store.replay(seen.clone()).await.unwrap();
         let images = std::mem::take(&mut *seen.images.lock().unwrap());
@@ -79,8 +91,8 @@ impl Harness {
     }
 
     /// The rows, after checking the proof on them.
-    pub(crate) fn audit(&self) -> Audit {
-        let audit = self.engine.audit(self.path());
+    pub(crate) async fn audit(&self) -> Audit {
+        let audit = self.engine.audit(self.path()).await;
         for (bot, (counters, rows)) in &audit.bots {
             let gone = counters.told_named + counters.told_counted + counters.superseded + counters.dead;
             assert_eq!(counters.accepted - gone, *rows, "{bot}: {counters:?}");
@@ -90,8 +102,8 @@ impl Harness {
     }
 
     /// One bot's counters and head rows; none for a bot that does not exist.
-    pub(crate) fn counters(&self, bot: &str) -> (Counters, u64) {
-        self.audit().bots.get(bot).copied().unwrap_or_default()
+    pub(crate) async fn counters(&self, bot: &str) -> (Counters, u64) {
+        self.audit().await.bots.get(bot).copied().unwrap_or_default()
     }
 }
 

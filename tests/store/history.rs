@@ -188,7 +188,7 @@ pub(crate) async fn noted_ends_wait_for_nobody(h: Harness) {
     }
     assert_eq!(store.size().await.unwrap().waiting, 2);
     // Their rows are there, and heard of at a start.
-    assert_eq!(h.counters("a").1, 4);
+    assert_eq!(h.counters("a").await.1, 4);
     drop(store);
     let (store, again, _) = h.start().await;
     assert_eq!(again.of("a"), seen.of("a"));
@@ -199,6 +199,6 @@ pub(crate) async fn noted_ends_wait_for_nobody(h: Harness) {
     // Nobody was to be told of it, so nobody is left to replay it for.
     assert_eq!(store.rehome("a".into(), vec![], NOW).await.unwrap(), 2);
     assert_eq!(store.dead_letter_counts().await.unwrap(), [("a".into(), 1)]);
-    assert_eq!(h.counters("a").0, Counters { accepted: 4, superseded: 3, dead: 1, ..Counters::default() });
+    assert_eq!(h.counters("a").await.0, Counters { accepted: 4, superseded: 3, dead: 1, ..Counters::default() });
     assert_eq!(store.size().await.unwrap().waiting, 0);
 }

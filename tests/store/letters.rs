@@ -31,7 +31,7 @@ pub(crate) async fn dead_letters_are_listed_counted_and_deleted(h: Harness) {
     assert!(matches!(store.delete_dead_letter(letters[0].id).await, Err(StoreError::NotFound)));
     assert_eq!(store.dead_letter_counts().await.unwrap(), [("a".into(), 2), ("b".into(), 1)]);
     // It stays dead in the proof.
-    assert_eq!(h.counters("a").0.dead, 3);
+    assert_eq!(h.counters("a").await.0.dead, 3);
 }
 
 pub(crate) async fn a_dead_letter_is_replayed(h: Harness) {
@@ -52,8 +52,8 @@ pub(crate) async fn a_dead_letter_is_replayed(h: Harness) {
     assert_eq!(&*store.bodies(vec![head.body]).await.unwrap()[0].body, body(&["alert1"]).as_bytes());
     assert_eq!(seen.positions("new"), [1]);
     let counters = Counters { accepted: 3, dead: 2, ..Counters::default() };
-    assert_eq!(h.counters("a"), (counters, 1));
-    assert_eq!(h.counters("new").1, 1);
+    assert_eq!(h.counters("a").await, (counters, 1));
+    assert_eq!(h.counters("new").await.1, 1);
 }
 
 pub(crate) async fn rehoming_moves_all_heads_in_steps(h: Harness) {
@@ -64,13 +64,13 @@ pub(crate) async fn rehoming_moves_all_heads_in_steps(h: Harness) {
     store.superseded("a".into(), vec![1]).await.unwrap();
     let to = vec!["b".into(), "c".into(), "b".into(), "a".into()];
     assert_eq!(store.rehome("a".into(), to, NOW).await.unwrap(), 449);
-    assert_eq!(h.counters("a"), (Counters { accepted: 450, superseded: 450, ..Counters::default() }, 0));
-    assert_eq!(h.counters("b").1, 450);
-    assert_eq!(h.counters("c").1, 449);
+    assert_eq!(h.counters("a").await, (Counters { accepted: 450, superseded: 450, ..Counters::default() }, 0));
+    assert_eq!(h.counters("b").await.1, 450);
+    assert_eq!(h.counters("c").await.1, 449);
     assert_eq!(seen.positions("b"), (1..=450).collect::<Vec<i64>>());
     let (from, moved) = (seen.of("a")[1], seen.of("c")[0]);
     assert_eq!(alarmbell::model::Head { pos: 1, ..from }, moved);
-    assert_eq!(h.audit().bodies, 2);
+    assert_eq!(h.audit().await.bodies, 2);
     assert_eq!(store.rehome("a".into(), vec!["b".into()], NOW).await.unwrap(), 0);
 }
 
@@ -85,7 +85,7 @@ pub(crate) async fn rehoming_without_a_target_makes_dead_letters(h: Harness) {
     let unreadable = Append { received_ms: NOW, body: "no JSON".into(), heads: vec![new_head("a", 0, 301)] };
     store.append(unreadable).await.unwrap();
     assert_eq!(store.rehome("a".into(), vec![], NOW + 5).await.unwrap(), 302);
-    assert_eq!(h.counters("a"), (Counters { accepted: 302, dead: 302, ..Counters::default() }, 0));
+    assert_eq!(h.counters("a").await, (Counters { accepted: 302, dead: 302, ..Counters::default() }, 0));
     assert_eq!(store.dead_letter_counts().await.unwrap(), [("a".into(), 302)]);
 
     let letters = store.dead_letters(None, 1_000, None).await.unwrap();
@@ -119,7 +119,7 @@ pub(crate) async fn rehoming_to_itself_changes_nothing(h: Harness) {
     let (store, _, _) = h.start().await;
     store.append(webhook(&["a"], &[1])).await.unwrap();
     assert_eq!(store.rehome("a".into(), vec!["a".into()], NOW).await.unwrap(), 0);
-    assert_eq!(h.counters("a"), (Counters { accepted: 1, ..Counters::default() }, 1));
+    assert_eq!(h.counters("a").await, (Counters { accepted: 1, ..Counters::default() }, 1));
 }
 
 pub(crate) async fn fallbacks_are_remembered(h: Harness) {

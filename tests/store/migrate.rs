@@ -84,7 +84,7 @@ async fn a_file_of_version_1_keeps_all_that_it_holds() {
     let (_store, seen, images) = h.start().await;
     assert_eq!((seen.positions("a"), seen.positions("b")), (vec![4], vec![1]));
     assert_eq!(images["a"].storm, Some(Default::default()));
-    h.audit();
+    h.audit().await;
 }
 
 #[test]

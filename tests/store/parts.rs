@@ -124,15 +124,15 @@ pub(crate) async fn parts_go_with_their_message_in_steps(h: Harness) {
         let attempt = begun(&*store, digest(n, 1, parts)).await;
         store.finish(outcome("a", &format!("robot {n}"), n, attempt, Effect::Told(vec![]))).await.unwrap();
     }
-    assert_eq!(h.audit().parts, 13);
+    assert_eq!(h.audit().await.parts, 13);
     // Message 1 began at NOW + 1.
     let old = Retention { history_before_ms: NOW + 2, ..nothing_at(0) };
     let mut left = Vec::new();
     while store.clean(old).await.unwrap() {
-        left.push(h.audit().parts);
+        left.push(h.audit().await.parts);
     }
     assert!(left.len() >= 3 && left.windows(2).all(|pair| pair[0] - pair[1] <= 5), "{left:?}");
-    assert_eq!(h.audit().parts, 1);
+    assert_eq!(h.audit().await.parts, 1);
     assert!(matches!(store.message(&message_id(1)).await, Err(StoreError::NotFound)));
     assert_eq!(fingerprints(&*store, 2).await, [0, 1, 2]);
 }
@@ -145,17 +145,17 @@ pub(crate) async fn parts_that_were_never_begun_go_after_an_hour(h: Harness) {
     begun(&*store, digest(2, 1, 1)).await;
     clean(&*store, nothing_at(NOW)).await;
     clean(&*store, nothing_at(NOW + 3_599_999)).await;
-    assert_eq!(h.audit().parts, 3);
+    assert_eq!(h.audit().await.parts, 3);
     // Somebody still works at it.
     keep(&*store, 1, 2, 4..6).await;
     clean(&*store, nothing_at(NOW + 3_600_000)).await;
-    assert_eq!(h.audit().parts, 4);
+    assert_eq!(h.audit().await.parts, 4);
     // A clock that was wrong does not keep them for ever.
     clean(&*store, nothing_at(NOW)).await;
     drop(store);
     let (store, _, _) = h.start().await;
     clean(&*store, nothing_at(NOW + 3_600_000)).await;
-    assert_eq!(h.audit().parts, 1);
+    assert_eq!(h.audit().await.parts, 1);
     assert_eq!(fingerprints(&*store, 2).await, [0, 0, 1]);
 
     // A rendering that was never begun, of a message that was: it goes with its message and not before.

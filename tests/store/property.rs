@@ -221,8 +221,8 @@ async fn rehome(store: &dyn Store, model: &mut Model, from: &'static str, to: &[
 }
 
 /// The rows and the model say the same.
-fn compare(h: &Harness, model: &Model, op: &Op) {
-    let audit = h.audit();
+async fn compare(h: &Harness, model: &Model, op: &Op) {
+    let audit = h.audit().await;
     for (bot, expected) in &model.bots {
         let (counters, rows) = audit.bots.get(*bot).copied().unwrap_or_default();
         assert_eq!(counters, expected.counters, "{bot} after {op:?}");
@@ -255,7 +255,7 @@ async fn run(h: &Harness, ops: &[Op]) {
             }
         }
         apply(&*store, &mut model, op).await;
-        compare(h, &model, op);
+        compare(h, &model, op).await;
         for (n, (_, count)) in &model.digests {
             let told = store.message(&message_id(*n)).await.unwrap().alerts;
             let told: Vec<u64> = told.iter().map(|alert| alert.fingerprint.0).collect();

@@ -46,23 +46,23 @@ pub(crate) async fn old_things_go_in_steps(h: Harness) {
 
     let steps = clean(&*store, NOTHING).await;
     assert!(steps >= 3, "1,301 told states were looked at in {steps} steps");
-    assert_eq!(h.audit().told, 1_301);
+    assert_eq!(h.audit().await.told, 1_301);
 
     clean(&*store, Retention { history_before_ms: 100, resolved_before_ms: 200, attempts_before_ms: 0 }).await;
-    assert_eq!(h.audit().told, 4);
-    assert_eq!(h.audit().attempts, 2);
+    assert_eq!(h.audit().await.told, 4);
+    assert_eq!(h.audit().await.attempts, 2);
 
     // Message 1 began at NOW + 1, the second at NOW + 2; their attempts ended 1,000 later, the letter died at 1,003.
     let history = Retention { history_before_ms: NOW + 2, resolved_before_ms: 0, attempts_before_ms: NOW + 1_002 };
     clean(&*store, history).await;
     let left = store.messages(MessageQuery { limit: 9, ..MessageQuery::default() }).await.unwrap().rows;
     assert_eq!(left.iter().map(|row| row.id.clone()).collect::<Vec<_>>(), [message_id(2)]);
-    assert_eq!(h.audit().attempts, 1);
+    assert_eq!(h.audit().await.attempts, 1);
     clean(&*store, Retention { history_before_ms: NOW + 1_003, ..history }).await;
     assert_eq!(store.dead_letter_counts().await.unwrap(), [("a".into(), 1)]);
     clean(&*store, EVERYTHING).await;
     assert!(store.dead_letter_counts().await.unwrap().is_empty());
-    assert_eq!((h.audit().told, h.audit().attempts), (0, 0));
+    assert_eq!((h.audit().await.told, h.audit().await.attempts), (0, 0));
     assert_eq!(clean(&*store, EVERYTHING).await, 1);
 }
 
@@ -87,22 +87,22 @@ pub(crate) async fn what_waits_stays(h: Harness) {
         store.append(webhook(&["a"], &[n])).await.unwrap();
     }
     clean(&*store, EVERYTHING).await;
-    assert_eq!(h.counters("a").1, 600);
-    assert_eq!(h.audit().bodies, 600);
+    assert_eq!(h.counters("a").await.1, 600);
+    assert_eq!(h.audit().await.bodies, 600);
     drop(store);
     let (store, again, _) = h.start().await;
     assert_eq!(again.of("a"), seen.of("a"));
     clean(&*store, EVERYTHING).await;
-    assert_eq!(h.audit().bodies, 600);
+    assert_eq!(h.audit().await.bodies, 600);
 }
 
 pub(crate) async fn orphans_of_a_crash_are_swept(h: Harness) {
     let (store, _, _) = h.start().await;
     store.append(webhook(&["a"], &[1])).await.unwrap();
     drop(store);
-    h.plant_orphan();
+    h.plant_orphan().await;
     let (store, _, _) = h.start().await;
     clean(&*store, NOTHING).await;
     // The audit holds that every body has a head.
-    assert_eq!(h.audit().bodies, 1);
+    assert_eq!(h.audit().await.bodies, 1);
 }

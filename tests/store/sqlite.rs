@@ -9,6 +9,7 @@ use alarmbell::model::How;
 use alarmbell::store::StoreMetrics;
 use alarmbell::store::sqlite::{Options, SqliteStore};
 use alarmbell::store::{Append, Begin, Begun, Counters, Effect, Store, StoreError};
+use async_trait::async_trait;
 use prometheus::Registry;
 use rusqlite::{Connection, OpenFlags};
 
@@ -31,8 +32,13 @@ fn file(dir: &Path) -> std::path::PathBuf {
     dir.join("alarmbell.db")
 }
 
+#[async_trait]
 impl crate::harness::Engine for Engine {
-    fn open(&self, dir: &Path, bounds: Bounds) -> Arc<dyn Store> {
+    fn fresh(&self) -> Arc<dyn crate::harness::Engine> {
+        Arc::new(Self)
+    }
+
+    async fn open(&self, dir: &Path, bounds: Bounds) -> Arc<dyn Store> {
         let mut options = Options::new(dir);
         options.max_alerts = bounds.max_alerts.unwrap_or(options.max_alerts);
         options.max_bytes = bounds.max_bytes.unwrap_or(options.max_bytes);
@@ -40,7 +46,7 @@ impl crate::harness::Engine for Engine {
         Arc::new(SqliteStore::open(&options, metrics()).unwrap())
     }
 
-    fn audit(&self, dir: &Path) -> Audit {
+    async fn audit(&self, dir: &Path) -> Audit {
         let conn = Connection::open_with_flags(file(dir), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let conn = conn.unchecked_transaction().unwrap();
         let number = |sql: &str| conn.query_row(sql, [], |row| count(row, 0)).unwrap();
@@ -72,7 +78,7 @@ impl crate::harness::Engine for Engine {
         }
     }
 
-    fn plant_orphan(&self, dir: &Path) {
+    async fn plant_orphan(&self, dir: &Path) {
         let conn = Connection::open(file(dir)).unwrap();
         conn.execute("INSERT INTO bodies (received_ms, body) VALUES (1, x'00')", []).unwrap();
     }
@@ -107,7 +113,7 @@ async fn a_full_disk_refuses_and_recovers() {
     assert!(accepted > 20);
     let refused = store.ready().await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-    assert_eq!(h.counters("a").1, accepted);
+    assert_eq!(h.counters("a").await.1, accepted);
 
     // An outcome frees room, though webhooks that find none are in the same transaction.
     store.superseded("a".into(), (1..=10).collect()).await.unwrap();
@@ -138,7 +144,7 @@ async fn a_full_disk_refuses_and_recovers() {
 
     // No position was lost or given twice by what was rolled back.
     assert_eq!(gate.seen.positions("a"), (1..=accepted.cast_signed()).collect::<Vec<i64>>());
-    assert_eq!(h.counters("a").0.accepted, accepted);
+    assert_eq!(h.counters("a").await.0.accepted, accepted);
     drop(store);
     let (_store, again, _) = h.start().await;
     assert_eq!(again.positions("a"), (41..=accepted.cast_signed()).collect::<Vec<i64>>());
@@ -168,7 +174,7 @@ async fn one_process_serves_and_others_only_send() {
     let Begun::Others(others) = store.begin(begin("new", "r", 2)).await.unwrap() else { panic!("begun") };
     assert_eq!(others[0].id, attempt);
     store.append(webhook(&["new"], &[2])).await.unwrap();
-    assert_eq!(h.counters("new").0.accepted, 1);
+    assert_eq!(h.counters("new").await.0.accepted, 1);
     sender.close().await;
     store.close().await;
     SqliteStore::open(&options, metrics()).unwrap();
@@ -234,7 +240,7 @@ async fn a_mistake_in_one_operation_leaves_its_neighbours_alone() {
     assert!(matches!(bad, Err(StoreError::Unavailable(_))), "{bad:?}");
     good.unwrap();
     append.unwrap();
-    assert_eq!(h.counters("a"), (Counters { accepted: 4, told_named: 1, ..Counters::default() }, 3));
+    assert_eq!(h.counters("a").await, (Counters { accepted: 4, told_named: 1, ..Counters::default() }, 3));
     assert_eq!(seen.positions("a"), [1, 2, 3, 4]);
     let size = store.size().await.unwrap();
     assert_eq!(size.waiting, 3);
@@ -251,7 +257,7 @@ async fn a_mistake_in_one_operation_leaves_its_neighbours_alone() {
     assert!(seen.positions("b").is_empty());
     store.append(webhook(&["b"], &[5])).await.unwrap();
     assert_eq!(seen.positions("b"), [1]);
-    assert_eq!((h.counters("a").1, h.counters("b").1), (3, 1));
+    assert_eq!((h.counters("a").await.1, h.counters("b").await.1), (3, 1));
 }
 
 #[tokio::test]
@@ -310,7 +316,7 @@ async fn the_file_does_not_grow_with_every_storm() {
         store.close().await;
         sizes.push(std::fs::metadata(file(h.path())).unwrap().len());
     }
-    assert_eq!(h.counters("a").0.told_counted, 8_000);
+    assert_eq!(h.counters("a").await.0.told_counted, 8_000);
     assert!(sizes[3] <= sizes[1] + sizes[1] / 10, "{sizes:?}");
 }
 
@@ -355,7 +361,7 @@ async fn acknowledged_rows_survive_a_kill() {
     assert_eq!(stored[..acknowledged.len()], acknowledged);
     assert!(stored.len() <= acknowledged.len() + 1, "more than one row that was not acknowledged");
     assert_eq!(images["a"].open.iter().map(|open| open.id.clone()).collect::<Vec<_>>(), [message_id(1)]);
-    h.audit();
+    h.audit().await;
     store.append(webhook(&["a"], &[1])).await.unwrap();
 }
 
@@ -404,5 +410,8 @@ async fn on_a_full_disk_what_waits_is_told_with_the_room_set_aside() {
     // There is room, and it is taken.
     store.ready().await.unwrap();
     store.append(webhook(&["a"], &[1])).await.unwrap();
-    assert_eq!(h.counters("a").0, Counters { accepted: accepted + 1, told_counted: accepted, ..Counters::default() });
+    assert_eq!(
+        h.counters("a").await.0,
+        Counters { accepted: accepted + 1, told_counted: accepted, ..Counters::default() }
+    );
 }

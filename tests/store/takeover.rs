@@ -24,8 +24,8 @@ pub(crate) async fn alerts_are_handed_over_as_they_are(h: Harness) {
     let asked =
         HandOver { moved: vec![3, 1, 99], copied: vec![4, 0], superseded: vec![2, 1 << 50], ..hand_over("a", "b") };
     assert_eq!(store.hand_over(asked.clone()).await.unwrap(), 3);
-    assert_eq!(h.counters("a"), (Counters { accepted: 4, superseded: 3, ..Counters::default() }, 1));
-    assert_eq!(h.counters("b"), (Counters { accepted: 4, ..Counters::default() }, 4));
+    assert_eq!(h.counters("a").await, (Counters { accepted: 4, superseded: 3, ..Counters::default() }, 1));
+    assert_eq!(h.counters("b").await, (Counters { accepted: 4, ..Counters::default() }, 4));
     // Older states first, whatever the order asked.
     let (from, to) = (seen.of("a"), seen.of("b"));
     assert_eq!(to.iter().map(|head| head.pos).collect::<Vec<_>>(), [1, 2, 3, 4]);
@@ -47,9 +47,9 @@ pub(crate) async fn alerts_are_handed_over_as_they_are(h: Harness) {
     // To itself, and of a bot that nobody knows.
     assert_eq!(store.hand_over(HandOver { moved: vec![4], ..hand_over("a", "a") }).await.unwrap(), 0);
     assert_eq!(store.hand_over(HandOver { moved: vec![4], ..hand_over("x", "y") }).await.unwrap(), 0);
-    assert_eq!(h.counters("a").1, 1);
+    assert_eq!(h.counters("a").await.1, 1);
     // Their bodies are still there, each once.
-    assert_eq!(h.audit().bodies, 2);
+    assert_eq!(h.audit().await.bodies, 2);
     let heard = seen.of("b");
     drop(store);
     let (_store, again, _) = h.start().await;
@@ -57,7 +57,7 @@ pub(crate) async fn alerts_are_handed_over_as_they_are(h: Harness) {
 }
 
 pub(crate) async fn a_full_backlog_does_not_refuse_a_takeover(h: Harness) {
-    let store = h.open(Bounds { max_alerts: Some(3), ..Bounds::default() });
+    let store = h.open(Bounds { max_alerts: Some(3), ..Bounds::default() }).await;
     let seen = Arc::new(crate::harness::Seen::default());
     store.replay(seen.clone()).await.unwrap();
     store.append(webhook(&["a"], &[1, 2, 3])).await.unwrap();
@@ -82,7 +82,7 @@ async fn places(h: &Harness) -> (Arc<dyn Store>, BTreeMap<u64, Vec<&'static str>
 }
 
 pub(crate) async fn a_crash_between_steps_loses_nothing(h: Harness) {
-    let store = h.open(Bounds::default());
+    let store = h.open(Bounds::default()).await;
     let gate = Gate::new();
     store.replay(gate.clone()).await.unwrap();
     let fingerprints: Vec<u64> = (1..=1_000).collect();
@@ -127,5 +127,5 @@ pub(crate) async fn a_crash_between_steps_loses_nothing(h: Harness) {
         assert_eq!(bots, if fp % 5 == 0 { vec!["a", "b"] } else { vec!["b"] }, "{fp}");
     }
     assert_eq!(appended as usize, 700 - left(&before) + twice);
-    assert_eq!(h.counters("a").0.superseded, 300 + 560);
+    assert_eq!(h.counters("a").await.0.superseded, 300 + 560);
 }
