@@ -1,11 +1,13 @@
 # shellcheck shell=bash
-# Gets the programs that the end-to-end tests drive: Debian's prometheus, prometheus-alertmanager and chromium, the
+# Gets the programs that the tests drive: Debian's prometheus, prometheus-alertmanager, postgresql and chromium, the
 # fonts its screenshots need, and a C compiler for the bundled SQLite. Sourced by tests/run; needs `set -euo pipefail`.
 #
 # What the machine has is used. What it lacks is downloaded with apt (which checks the archive's signatures) and
 # unpacked below a cache folder, for root and for anybody else alike: nothing is installed, no service is started, and
-# `rm -r` of that folder undoes it all.
+# `rm -r` of that folder undoes it all. PostgreSQL does not run as root: root's copy is in $public_cache, where the user
+# that it runs as can reach it.
 
+public_cache=/var/cache/alarmbell-tests
 cache_root=${XDG_CACHE_HOME:-${HOME:-$PWD/target}/.cache}/alarmbell-tests
 
 say() { printf '%s\n' "$*" >&2; }
@@ -135,6 +137,75 @@ check_alertmanager() {
 }
 make_alertmanager() { unpack alertmanager prometheus-alertmanager; }
 
+# The user that the tests run the database as (tests/support/postgres.rs), when they run as root.
+as_server_user() {
+  local user
+  if [[ $EUID != 0 ]]; then
+    "$@"
+    return
+  fi
+  for user in postgres nobody; do
+    if id "$user" >/dev/null 2>&1; then
+      setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups "$@"
+      return
+    fi
+  done
+  return 1
+}
+
+# Makes a cluster in a folder that goes again, so that a missing library shows here and not in a test.
+makes_cluster() {
+  local program=$1 folder rc=0
+  [[ $("$program" --version 2>/dev/null) =~ \)\ ([0-9]+) ]] && ((BASH_REMATCH[1] >= 15)) || return 1
+  folder=$(mktemp -d)
+  chmod 777 "$folder"
+  (cd "$folder" && as_server_user timeout 60 "${program%/*}/initdb" --no-sync --no-locale --encoding=UTF8 \
+    --pgdata="$folder/data") >"$cache/postgresql-check.log" 2>&1 || rc=1
+  rm -rf "$folder"
+  return "$rc"
+}
+
+# The newest of the machine's, of 15 or later, or the unpacked one. Its cluster, when it has one, is left alone.
+check_postgresql() {
+  local program
+  while read -r program; do
+    # Not through a folder of root's.
+    if program=$(readlink -e "$program") && makes_cluster "$program"; then
+      POSTGRES_BIN=$program
+      return 0
+    fi
+  done < <(
+    printf '%s\n' "${POSTGRES_BIN:-}"
+    compgen -G '/usr/lib/postgresql/*/bin/postgres' | sort -rV
+    printf '%s\n' "$cache/postgresql/run/postgres"
+  )
+  return 1
+}
+make_postgresql() {
+  local packages root programs name
+  # Without what compiles queries, and Debian's own scripts around clusters.
+  mapfile -t packages < <(with_dependencies postgresql |
+    grep -vE '^(postgresql|postgresql-common(-dev)?|postgresql-client-common|libllvm.*|libz3.*|locales|ssl-cert|sysstat|logrotate|.*perl.*|adduser|netbase|openssl|ucf)$')
+  unpack postgresql "${packages[@]}" || return 1
+  if [[ $EUID == 0 ]]; then
+    root=$public_cache/${cache##*/}/postgresql
+    mkdir -p "${root%/*}"
+    chmod 755 "$public_cache" "${root%/*}"
+    rm -rf "$root"
+    mv "$cache/postgresql" "$root"
+    ln -s "$root" "$cache/postgresql"
+  else
+    root=$cache/postgresql
+  fi
+  chmod 755 "$root"
+  programs=$(compgen -G "$root/usr/lib/postgresql/*/bin") || return 1
+  mkdir "$root/run"
+  for name in postgres initdb pg_ctl; do
+    printf '#!/bin/sh\nexport LD_LIBRARY_PATH=%q\nexec %q "$@"\n' "$(library_path "$root")" "$programs/$name" >"$root/run/$name"
+    chmod 755 "$root/run/$name"
+  done
+}
+
 # Draws a page, so that a missing library shows here and not in a test.
 draws() {
   local profile page rc=0
@@ -234,6 +305,7 @@ get_packages() {
   offer compiler check_compiler gcc libc6-dev
   offer prometheus check_prometheus prometheus
   offer alertmanager check_alertmanager prometheus-alertmanager
+  offer postgresql check_postgresql postgresql
   offer chromium check_chromium chromium
   offer fonts check_fonts fonts-noto-cjk fonts-noto-color-emoji
   if ((${#missing_packages[@]} > 0)); then
@@ -243,8 +315,9 @@ get_packages() {
     say
     say "    apt-get update && apt-get install --no-install-recommends ${missing_packages[*]}"
     say
-    say "On a system without apt, install them your own way and name the programs in PROMETHEUS_BIN, ALERTMANAGER_BIN"
-    say "and CHROMIUM_BIN (promtool and amtool beside them or in PATH); a C compiler must be found as cc."
+    say "On a system without apt, install them your own way and name the programs in PROMETHEUS_BIN, ALERTMANAGER_BIN,"
+    say "POSTGRES_BIN and CHROMIUM_BIN (promtool and amtool beside them or in PATH, initdb and pg_ctl beside postgres); a"
+    say "C compiler must be found as cc."
     return 2
   fi
   # A browser of the machine with fonts of the cache needs to be told of them.
@@ -252,5 +325,5 @@ get_packages() {
     write_browser_script "$cache/chromium-with-fonts" "$CHROMIUM_BIN"
     CHROMIUM_BIN=$cache/chromium-with-fonts
   fi
-  export PATH PROMETHEUS_BIN PROMTOOL_BIN ALERTMANAGER_BIN AMTOOL_BIN CHROMIUM_BIN
+  export PATH PROMETHEUS_BIN PROMTOOL_BIN ALERTMANAGER_BIN AMTOOL_BIN POSTGRES_BIN CHROMIUM_BIN
 }
