@@ -1,17 +1,27 @@
 //! Connections, and what to do when a transaction fails.
 //!
-//! No statement is prepared by name, nothing listens, nothing is locked beyond a transaction: all of it works behind a
-//! pooler that lends a connection for one transaction.
+//! No statement is prepared by name, nothing listens, nothing is locked or set beyond a transaction: all of it works
+//! behind a pooler that lends a connection for one transaction.
 
+use std::borrow::Cow;
+use std::pin::pin;
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool, PoolError};
+use deadpool_postgres::{Object, Pool, PoolError, TimeoutType, Transaction};
 use tokio_postgres::error::SqlState;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::store::StoreError;
 
 /// How often a transaction that the database asks to repeat is repeated.
 const TRIES: u32 = 20;
+
+/// How long a transaction may hold its locks while its client says nothing: a process that is stopped, or whose network
+/// is cut, in the middle of one must not hold up the others for longer than its lease.
+const SILENCE: Duration = Duration::from_secs(4);
+
+/// How long it is tried to tell the server that nobody waits for a statement any more.
+const CANCEL: Duration = Duration::from_secs(2);
 
 /// Why a statement or a transaction failed.
 #[derive(Debug)]
@@ -55,13 +65,37 @@ pub(super) fn unavailable(error: &tokio_postgres::Error) -> StoreError {
     StoreError::Unavailable(text)
 }
 
+/// Text as the database can keep it: it has no way to write U+0000.
+pub(super) fn text(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
 impl Fault {
-    /// Whether the same transaction may succeed when it is done again: 40001, 40P01, and those of distributed services.
-    fn asks_again(&self) -> bool {
+    /// Whether the database gave this code.
+    pub(super) fn is(&self, code: &SqlState) -> bool {
+        matches!(self, Self::Sql(error) if error.code() == Some(code))
+    }
+
+    /// Whether what was sent is to blame, and not the database's state: classes 22 (data), 23 (constraint) and 54
+    /// (limits of the program).
+    pub(super) fn is_of_content(&self) -> bool {
         let Self::Sql(error) = self else { return false };
-        error.code().is_some_and(|code| {
-            *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED
-        })
+        error.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.code().starts_with(class)))
+    }
+
+    /// Whether the same transaction may succeed when it is done again: 40001, 40P01, and those of distributed services.
+    /// 25006 is a primary that was made a standby: another connection finds the new one.
+    pub(super) fn asks_again(&self) -> bool {
+        self.is(&SqlState::T_R_SERIALIZATION_FAILURE)
+            || self.is(&SqlState::T_R_DEADLOCK_DETECTED)
+            || self.is(&SqlState::READ_ONLY_SQL_TRANSACTION)
+    }
+
+    /// Whether the connection is of no more use: it leads to a server that went down or became a standby.
+    pub(super) fn spoils_connection(&self) -> bool {
+        self.is(&SqlState::READ_ONLY_SQL_TRANSACTION)
+            || matches!(self, Self::Sql(error) if error.is_closed()
+                || error.code().is_some_and(|code| code.code().starts_with("57P") || code.code().starts_with("08")))
     }
 }
 
@@ -83,7 +117,10 @@ impl Tries {
 }
 
 /// Does `$work` with a connection `$conn`, and again while the database asks for it. `$work` is a future of
-/// `Result<T, Fault>` that may be made several times; the whole is a `Result<T, StoreError>`.
+/// `Result<T, Fault>` that may be made several times; the whole is a `Result<T, StoreError>`. What takes longer than
+/// [`Db::patience`] is given up together with its connection: whether it was committed is not known then.
+///
+/// `$work` must not ask for a second connection: with all of them in use for that, everybody would wait for everybody.
 macro_rules! again {
     ($db:expr, $conn:ident => $work:expr) => {{
         let mut tries = $crate::store::postgres::db::Tries::default();
@@ -93,24 +130,53 @@ macro_rules! again {
                 Ok(conn) => conn,
                 Err(error) => break Err(error),
             };
-            match $work.await {
-                Ok(done) => break Ok(done),
-                Err(fault) => {
-                    drop($conn);
+            match tokio::time::timeout($db.patience, $work).await {
+                Ok(Ok(done)) => break Ok(done),
+                Ok(Err(fault)) => {
+                    if fault.spoils_connection() {
+                        drop(deadpool_postgres::Object::take($conn));
+                    } else {
+                        drop($conn);
+                    }
                     if let Err(error) = tries.next(fault).await {
                         break Err(error);
                     }
                 }
+                Err(_) => break Err($db.give_up($conn)),
             }
         }
     }};
 }
 pub(super) use again;
 
-/// The connections.
+/// Begins a transaction that the server ends by itself when this process falls silent in the middle of it.
+pub(super) async fn transaction(conn: &mut Object, patience: Duration) -> Result<Transaction<'_>, Fault> {
+    let tx = conn.transaction().await?;
+    let limits = format!(
+        "SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL statement_timeout = {}",
+        SILENCE.as_millis(),
+        patience.as_millis()
+    );
+    {
+        // Sent by the first poll, and its answer is not waited for: that saves a round trip, and a failure of it fails
+        // the next statement.
+        let mut set = pin!(tx.batch_execute(&limits));
+        std::future::poll_fn(|cx| {
+            let _ = set.as_mut().poll(cx);
+            std::task::Poll::Ready(())
+        })
+        .await;
+    }
+    Ok(tx)
+}
+
+/// Connections for one kind of work: others can not use them up.
 #[derive(Clone)]
 pub(super) struct Db {
     pub(super) pool: Pool,
+    /// How long one try of a transaction may take.
+    pub(super) patience: Duration,
+    pub(super) tls: MakeRustlsConnect,
 }
 
 impl Db {
@@ -118,9 +184,24 @@ impl Db {
     pub(super) async fn conn(&self) -> Result<Object, StoreError> {
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => unavailable(&error),
-            PoolError::Timeout(_) => StoreError::Unavailable("no connection to the database in time".to_owned()),
+            PoolError::Timeout(TimeoutType::Wait) => {
+                StoreError::Unavailable("all connections to the database are in use".to_owned())
+            }
+            PoolError::Timeout(_) => StoreError::Unavailable("the database can not be reached in time".to_owned()),
             PoolError::Closed => StoreError::Unavailable("the store is closed".to_owned()),
             other => StoreError::Unavailable(other.to_string()),
         })
+    }
+
+    /// Gives up what runs on a connection, and the connection with it.
+    pub(super) fn give_up(&self, conn: Object) -> StoreError {
+        let lost = Object::take(conn);
+        let tls = self.tls.clone();
+        tokio::spawn(async move {
+            // It may wait for a lock, or have one that others wait for; when this fails too, its own limits end it.
+            let _ = tokio::time::timeout(CANCEL, lost.cancel_token().cancel_query(tls)).await;
+            drop(lost);
+        });
+        StoreError::Unavailable("the database did not answer in time".to_owned())
     }
 }

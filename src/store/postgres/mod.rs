@@ -22,15 +22,21 @@ mod readers;
 mod schema;
 mod takeover;
 mod tls;
+mod url;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 
 pub use open::PgStore;
 pub use options::Options;
 
+use self::append::Backlog;
 use self::db::Db;
 use self::names::Names;
 use super::{
@@ -56,15 +62,36 @@ struct Mine {
 
 /// What all parts of the engine share.
 struct Inner {
+    /// Connections for what alerts and messages wait for.
     db: Db,
+    /// Connections for what people look up, which may take seconds.
+    people: Db,
+    /// The lease's own connection.
+    vital: Db,
     options: Options,
     metrics: StoreMetrics,
     /// This process: unique, and empty for a guest.
     me: String,
+    /// The storage path that it lives in, as the database knows it; empty for a guest.
+    home: String,
     feed: OnceLock<Arc<dyn Feed>>,
     names: Names,
-    /// Bots that this replica speaks for, by name.
+    /// Bots that this replica speaks for, by name. A bot is in here from the moment that the feed has heard all of it.
     mine: Mutex<HashMap<Arc<str>, Mine>>,
+    /// Held by whoever hands something to the feed.
+    hearing: tokio::sync::Mutex<()>,
+    /// Held by whoever takes bots over: one after the other.
+    claims: tokio::sync::Mutex<()>,
+    backlog: Backlog,
+    /// When this replica's first beat was (database's clock); 0 before.
+    started: AtomicI64,
+}
+
+impl Inner {
+    fn mine(&self) -> MutexGuard<'_, HashMap<Arc<str>, Mine>> {
+        // No code that can panic runs under the lock.
+        self.mine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[async_trait]
@@ -74,7 +101,7 @@ impl Store for PgStore {
     }
 
     async fn replay(&self, feed: Arc<dyn Feed>) -> Result<(), StoreError> {
-        feed::listen(&self.inner, feed).await
+        feed::listen(self, feed)
     }
 
     async fn append(&self, append: Append) -> Result<(), StoreError> {
