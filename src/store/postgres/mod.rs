@@ -12,6 +12,7 @@ mod cluster;
 mod db;
 mod feed;
 mod history;
+mod image;
 mod letters;
 mod names;
 mod open;

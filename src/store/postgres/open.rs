@@ -15,8 +15,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::db::{Db, Fault, again, transaction};
 use super::names::Names;
-use super::{Inner, NOW_MS, Options, StoreMetrics, append, schema, tls, url};
-use crate::store::StoreError;
+use super::{Inner, Options, StoreMetrics, append, cluster, schema, tls, url};
+use crate::store::{LEASE, StoreError};
 
 /// Connections of those that look things up: a page of history may take seconds.
 const PEOPLE: usize = 3;
@@ -61,7 +61,7 @@ impl PgStore {
         }
         let inner = Arc::new(Inner {
             people: dial.pool(PEOPLE, &options)?,
-            vital: dial.pool(VITAL, &options)?,
+            vital: Db { patience: options.statement_timeout.min(LEASE / 3), ..dial.pool(VITAL, &options)? },
             db,
             metrics,
             me,
@@ -162,24 +162,9 @@ fn take_home(folder: &Path) -> Result<(File, String), StoreError> {
 /// The processes that had this home are dead: ends their attempts, frees their bots, and takes them off the list.
 async fn bury(db: &Db, home: &str) -> Result<(), StoreError> {
     again!(db, conn => async {
-        let dead = "(SELECT id FROM alarmbell.replicas WHERE home = $1)";
-        let home = [(&home as &(dyn tokio_postgres::types::ToSql + Sync), Type::TEXT)];
+        let home: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 1] = [(&home, Type::TEXT)];
         let tx = transaction(&mut conn, db.patience).await?;
-        tx.query_typed(&format!("SELECT id FROM alarmbell.bots WHERE owner IN {dead} ORDER BY id FOR UPDATE"), &home)
-            .await?;
-        tx.execute_typed(
-            &format!("UPDATE alarmbell.bots SET owner = NULL, fence = fence + 1 WHERE owner IN {dead}"),
-            &home,
-        )
-        .await?;
-        tx.execute_typed(
-            &format!(
-                "UPDATE alarmbell.attempts SET ended_ms = greatest(started_ms, {NOW_MS}), verdict = 'unknown_outcome' \
-                 WHERE ended_ms IS NULL AND owner IN {dead}"
-            ),
-            &home,
-        )
-        .await?;
+        cluster::free_all(&tx, "SELECT id FROM alarmbell.replicas WHERE home = $1", &home).await?;
         tx.execute_typed("DELETE FROM alarmbell.replicas WHERE home = $1", &home).await?;
         tx.commit().await?;
         Ok::<_, Fault>(())
