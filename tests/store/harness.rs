@@ -50,6 +50,17 @@ pub(crate) struct Audit {
     pub(crate) parts: u64,
 }
 
+impl Audit {
+    /// The proof: what was accepted and is not gone waits. And no body is kept that nothing needs.
+    pub(crate) fn check(&self) {
+        for (bot, (counters, rows)) in &self.bots {
+            let gone = counters.told_named + counters.told_counted + counters.superseded + counters.dead;
+            assert_eq!(counters.accepted - gone, *rows, "{bot}: {counters:?}");
+        }
+        assert_eq!(self.bodies, self.needed_bodies);
+    }
+}
+
 pub(crate) struct Harness {
     dir: tempfile::TempDir,
     engine: Arc<dyn Engine>,
@@ -93,11 +104,7 @@ impl Harness {
     /// The rows, after checking the proof on them.
     pub(crate) async fn audit(&self) -> Audit {
         let audit = self.engine.audit(self.path()).await;
-        for (bot, (counters, rows)) in &audit.bots {
-            let gone = counters.told_named + counters.told_counted + counters.superseded + counters.dead;
-            assert_eq!(counters.accepted - gone, *rows, "{bot}: {counters:?}");
-        }
-        assert_eq!(audit.bodies, audit.needed_bodies);
+        audit.check();
         audit
     }
 

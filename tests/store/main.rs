@@ -3,6 +3,7 @@
 
 mod accept;
 mod attempts;
+mod cluster;
 mod harness;
 mod history;
 mod letters;
@@ -14,6 +15,7 @@ mod property;
 #[path = "../support/proxy.rs"]
 mod proxy;
 mod retention;
+mod rig;
 #[path = "../support/postgres.rs"]
 mod server;
 mod sqlite;

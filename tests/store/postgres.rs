@@ -21,9 +21,6 @@ use crate::harness::{Audit, Bounds, NOW, Seen};
 use crate::server::{Database, Server, shared};
 use crate::sqlite::metrics;
 
-/// How far the database's clock is ahead of the replicas'.
-pub(crate) const AHEAD: Millis = 3_600_000;
-
 /// A database whose clock stands still until a test moves it.
 pub(crate) struct Engine {
     server: Server,
@@ -37,20 +34,19 @@ impl Engine {
     }
 
     async fn database(&self) -> &Database {
-        self.database.get_or_init(|| stopped_clock(&self.server)).await
+        self.database.get_or_init(|| stopped_clock(&self.server, NOW)).await
     }
 }
 
-/// A database in which it is `NOW` and [`AHEAD`]: a function in front of the real one says so.
-pub(crate) async fn stopped_clock(server: &Server) -> Database {
+/// A database in which it is `now_ms`: a function in front of the real one says so.
+pub(crate) async fn stopped_clock(server: &Server, now_ms: Millis) -> Database {
     let database = server.database().await;
     let clock = format!(
         "CREATE SCHEMA stopped;
          CREATE TABLE stopped.clock (ms BIGINT NOT NULL);
-         INSERT INTO stopped.clock VALUES ({});
+         INSERT INTO stopped.clock VALUES ({now_ms});
          CREATE FUNCTION stopped.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
              $$ SELECT 'epoch'::timestamptz + (SELECT ms FROM stopped.clock) * interval '1 millisecond' $$;",
-        NOW + AHEAD
     );
     database.run(&clock).await;
     database.set("search_path", "stopped, pg_catalog, public").await;

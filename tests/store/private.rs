@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, NoTls};
 
-use crate::postgres::{AHEAD, advance, stopped_clock};
+use crate::harness::NOW;
+use crate::postgres::{advance, stopped_clock};
 use crate::proxy::{Cut, Mode, Proxy};
 use crate::server::{Database, Server, Settings, shared};
 
@@ -71,11 +72,11 @@ async fn a_proxy_refuses_freezes_delays_and_cuts() {
 #[tokio::test]
 async fn a_stopped_clock_moves_when_told() {
     let Some(server) = shared() else { return };
-    let database = stopped_clock(&server).await;
+    let database = stopped_clock(&server, NOW).await;
     let now = "SELECT (extract(epoch from clock_timestamp()) * 1000)::bigint";
-    assert_eq!(database.number(now).await, crate::harness::NOW + AHEAD);
+    assert_eq!(database.number(now).await, NOW);
     advance(&database, Duration::from_millis(1_001)).await;
-    assert_eq!(database.number(now).await, crate::harness::NOW + AHEAD + 1_001);
+    assert_eq!(database.number(now).await, NOW + 1_001);
 }
 
 const CHILD: &str = "ALARMBELL_SERVER_TEST_CHILD";
