@@ -20,18 +20,22 @@ const JOB_BYTES: usize = 256;
 const IDS: usize = 4_096;
 
 pub(super) async fn append(store: &PgStore, append: Append) -> Result<(), StoreError> {
+    push(&store.inner, &store.queue, append).await
+}
+
+pub(super) async fn push(inner: &Inner, queue: &Queue, append: Append) -> Result<(), StoreError> {
     if append.heads.is_empty() {
         return Ok(());
     }
     if u32::try_from(append.body.len()).is_err() || append.heads.len() > i32::MAX as usize {
         return Err(StoreError::Unusable("a body of 4 GB or more".to_owned()));
     }
-    if store.inner.me.is_empty() {
+    if inner.me.is_empty() {
         return Err(StoreError::Unusable("only a serving alarmbell may take webhooks".to_owned()));
     }
     let weight = append.body.len() + append.heads.len() * size_of::<NewHead>() + JOB_BYTES;
     let (reply, answer) = oneshot::channel();
-    store.queue.push(Job { weight, append, reply })?;
+    queue.push(Job { weight, append, reply })?;
     // Its way back was dropped: by the end of the store, or by a panic in the batch that it was in.
     answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("it was cut off".to_owned())))
 }
@@ -97,6 +101,11 @@ impl Queue {
         drop(state);
         self.ready.notify_one();
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.state().jobs.len()
     }
 
     /// What is queued, within the bounds of a batch; empty when there is nothing, `None` at the end.
