@@ -102,6 +102,15 @@ pub(super) async fn appended(inner: &Inner, heads: Vec<(Arc<str>, Head)>) {
     }
 }
 
+/// Heads were appended otherwise than by webhooks: the feed hears of those that are for bots of ours.
+pub(super) async fn added(inner: &Inner, bots: &[Arc<str>]) {
+    let _hearing = inner.hearing.lock().await;
+    if let Err(error) = catch_up(inner, bots).await {
+        // They are kept, and the next look finds them.
+        tracing::warn!(%error, "alerts that came from elsewhere will be heard of later");
+    }
+}
+
 /// Reads what the feed has not heard of these bots, and tells it. Only with `hearing`.
 async fn catch_up(inner: &Inner, bots: &[Arc<str>]) -> Result<(), StoreError> {
     for some in bots.chunks(BOTS) {

@@ -7,10 +7,14 @@
 
 mod append;
 mod attempts;
+mod books;
+mod chores;
 mod clean;
 mod cluster;
 mod db;
+mod deliveries;
 mod feed;
+mod heads;
 mod history;
 mod image;
 mod letters;
@@ -20,7 +24,9 @@ mod options;
 mod outcome;
 mod parts;
 mod readers;
+mod rehome;
 mod schema;
+mod skew;
 mod takeover;
 mod tls;
 mod url;
@@ -38,6 +44,7 @@ pub use open::PgStore;
 pub use options::Options;
 
 use self::append::Backlog;
+use self::chores::Chores;
 use self::db::Db;
 use self::names::Names;
 use super::{
@@ -86,6 +93,7 @@ struct Inner {
     backlog: Backlog,
     /// When this replica's first beat was (database's clock); 0 before.
     started: AtomicI64,
+    chores: Chores,
 }
 
 impl Inner {
@@ -142,7 +150,7 @@ impl Store for PgStore {
     }
 
     async fn rehome(&self, from: Arc<str>, to: Vec<Arc<str>>, now_ms: Millis) -> Result<u64, StoreError> {
-        letters::rehome(&self.inner, &from, &to, now_ms).await
+        rehome::rehome(&self.inner, &from, &to, now_ms).await
     }
 
     async fn hand_over(&self, hand_over: HandOver) -> Result<u64, StoreError> {
@@ -170,7 +178,7 @@ impl Store for PgStore {
     }
 
     async fn deliveries(&self, query: DeliveryQuery) -> Result<DeliveryPage, StoreError> {
-        history::deliveries(&self.inner, &query).await
+        deliveries::deliveries(&self.inner, &query).await
     }
 
     async fn dead_letters(

@@ -73,6 +73,7 @@ impl PgStore {
             claims: tokio::sync::Mutex::default(),
             backlog: super::Backlog::default(),
             started: std::sync::atomic::AtomicI64::new(0),
+            chores: super::Chores::default(),
             options,
         });
         let queue = Arc::new(append::Queue::new(&inner.options));
