@@ -486,7 +486,7 @@ impl Batch {
                     ],
                 )
                 .await;
-            rows.map_err(Fault::from).map(Ok).or_else(|fault| keep(fault))
+            rows.map_err(Fault::from).map(Ok).or_else(keep)
         })?;
         Ok(rows?.iter().map(|row| (row.get(0), row.get(1))).collect())
     }

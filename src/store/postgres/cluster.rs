@@ -12,7 +12,7 @@ use super::db::{Fault, again, text, transaction};
 use super::image::{self, Claimed};
 use super::{Inner, Mine, NOW_MS};
 use crate::model::Fingerprint;
-use crate::store::{Beat, Free, LEASE, Pulse, Replica, StoreError};
+use crate::store::{Beat, Counters, Free, LEASE, Pulse, Replica, StoreError};
 
 /// How long the row of a replica stays whose lease ran out: attempts and bots may still name it, but nobody asks any more.
 const GONE_MS: i64 = 3_600_000;
@@ -199,10 +199,13 @@ async fn load(inner: &Inner, feed: &dyn crate::store::Feed, claimed: &[Claimed])
     // What the feed is being told of them from an earlier time with us comes before the new image.
     drop(inner.hearing.lock().await);
     for some in claimed.chunks(CHUNK) {
+        let mut waiting = Vec::with_capacity(some.len());
         for (bot, image) in image::images(inner, some).await? {
+            let Counters { accepted, told_named, told_counted, superseded, dead } = image.counters;
+            waiting.push(accepted.saturating_sub(told_named + told_counted + superseded + dead));
             feed.remember(&bot, image);
         }
-        let mut cursors = image::Cursors::new(some);
+        let mut cursors = image::Cursors::new(some, waiting);
         // Most of it without holding up others; what comes meanwhile is little.
         while image::page(inner, &mut cursors).await? {}
         let _hearing = inner.hearing.lock().await;

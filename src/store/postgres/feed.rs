@@ -18,7 +18,7 @@ use crate::model::{Fingerprint, Head, HeadFlags, Status};
 use crate::store::{Feed, StoreError};
 
 /// Heads read at once.
-pub(super) const PAGE: i64 = 1_000;
+const PAGE: i64 = 1_000;
 
 /// Bots that are read in one statement.
 const BOTS: usize = 64;

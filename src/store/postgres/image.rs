@@ -8,7 +8,7 @@ use tokio_postgres::{IsolationLevel, Row};
 
 use super::Inner;
 use super::db::{Fault, again};
-use super::feed::{HEAD_COLUMNS, PAGE, read_head, status, tell};
+use super::feed::{HEAD_COLUMNS, read_head, status, tell};
 use crate::model::{Fingerprint, How, Kind, MessageId};
 use crate::store::{BotImage, Counters, OpenMessage, StoreError, ToldState};
 
@@ -138,18 +138,34 @@ pub(super) fn read_covers(bytes: &[u8]) -> Vec<(i64, Fingerprint, How)> {
 pub(super) struct Cursors<'a> {
     bots: &'a [Claimed],
     heard: Vec<i64>,
+    /// How many heads each still has, as far as that is known.
+    left: Vec<u64>,
     /// The bot that is being read.
     at: usize,
 }
 
 impl<'a> Cursors<'a> {
-    pub(super) fn new(bots: &'a [Claimed]) -> Self {
-        Self { bots, heard: vec![0; bots.len()], at: 0 }
+    /// `waiting` is how many heads each has.
+    pub(super) fn new(bots: &'a [Claimed], waiting: Vec<u64>) -> Self {
+        Self { bots, heard: vec![0; bots.len()], left: waiting, at: 0 }
     }
 
     /// Begins with the first bot again, for what came meanwhile.
     pub(super) fn again(&mut self) {
         self.at = 0;
+        self.left.fill(0);
+    }
+
+    /// The bots to read from next: as many as fit a page, at least one.
+    fn next(&self) -> std::ops::Range<usize> {
+        let most = u64::try_from(PAGE).unwrap_or(u64::MAX);
+        let mut sum = 0_u64;
+        let fit = self.left[self.at..].iter().take(TOGETHER).take_while(|left| {
+            sum = sum.saturating_add(**left);
+            sum <= most
+        });
+        let to = self.at + fit.count().max(1);
+        self.at..to.min(self.bots.len())
     }
 
     /// The last position of each that was read.
@@ -158,13 +174,15 @@ impl<'a> Cursors<'a> {
     }
 }
 
+/// Heads read at once.
+const PAGE: i64 = 4_000;
+
 /// Bots whose heads are read in one statement while few wait for each.
 const TOGETHER: usize = 64;
 
 /// Reads the next heads and hands them to the feed; `false` when there are none left.
 pub(super) async fn page(inner: &Inner, cursors: &mut Cursors<'_>) -> Result<bool, StoreError> {
-    let from = cursors.at;
-    let to = cursors.bots.len().min(from + TOGETHER);
+    let std::ops::Range { start: from, end: to } = cursors.next();
     if from == to {
         return Ok(false);
     }
@@ -187,6 +205,7 @@ pub(super) async fn page(inner: &Inner, cursors: &mut Cursors<'_>) -> Result<boo
             at += 1;
         }
         cursors.heard[at] = head.pos;
+        cursors.left[at] = cursors.left[at].saturating_sub(1);
         heads.push((cursors.bots[at].name.clone(), head));
     }
     tell(inner, &heads);
