@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::{Notify, oneshot};
 use tokio_postgres::types::Type;
 
-use super::db::{Fault, again};
+use super::db::{Fault, again, unless_panic};
 use super::{Inner, Options, PgStore, feed};
 use crate::model::{Head, HeadFlags, Status};
 use crate::store::{Append, NewHead, StoreError};
@@ -297,9 +297,15 @@ pub(super) async fn run(inner: Arc<Inner>, queue: Arc<Queue>) {
     let _closing = Closing(queue.clone());
     let mut ids = Vec::new();
     while let Some(jobs) = queue.take().await {
-        let jobs = within_bounds(&inner, jobs).await;
-        if !jobs.is_empty() {
-            commit(&inner, jobs, &mut ids).await;
+        let batch = async {
+            let jobs = within_bounds(&inner, jobs).await;
+            if !jobs.is_empty() {
+                commit(&inner, jobs, &mut ids).await;
+            }
+        };
+        if unless_panic(batch).await.is_none() {
+            // Their way back was dropped, so the senders know. What was committed all the same is heard of by polling.
+            tracing::error!("taking webhooks panicked; those failed, and it goes on");
         }
     }
 }

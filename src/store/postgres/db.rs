@@ -4,7 +4,9 @@
 //! behind a pooler that lends a connection for one transaction.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool, PoolError, TimeoutType, Transaction};
@@ -18,7 +20,7 @@ const TRIES: u32 = 20;
 
 /// How long a transaction may hold its locks while its client says nothing: a process that is stopped, or whose network
 /// is cut, in the middle of one must not hold up the others for longer than its lease.
-const SILENCE: Duration = Duration::from_secs(4);
+const SILENCE: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 4_000 });
 
 /// How long it is tried to tell the server that nobody waits for a statement any more.
 const CANCEL: Duration = Duration::from_secs(2);
@@ -163,11 +165,21 @@ pub(super) async fn transaction(conn: &mut Object, patience: Duration) -> Result
         let mut set = pin!(tx.batch_execute(&limits));
         std::future::poll_fn(|cx| {
             let _ = set.as_mut().poll(cx);
-            std::task::Poll::Ready(())
+            Poll::Ready(())
         })
         .await;
     }
     Ok(tx)
+}
+
+/// The outcome of a future, or `None` when it panicked: a task that all depend on goes on with the next thing.
+pub(super) async fn unless_panic<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Connections for one kind of work: others can not use them up.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::db::{Fault, again};
+use super::db::{Fault, again, unless_panic};
 use super::{Inner, PgStore};
 use crate::model::{Fingerprint, Head, HeadFlags, Status};
 use crate::store::{Feed, StoreError};
@@ -173,7 +173,8 @@ async fn poll(inner: Arc<Inner>) {
         let bots = inner.mine().len();
         let times = u32::try_from(bots.div_ceil(OFTEN)).unwrap_or(u32::MAX).max(1);
         tokio::time::sleep(inner.options.poll.saturating_mul(times).min(Duration::from_secs(10))).await;
-        match look(&inner).await {
+        let looked = unless_panic(look(&inner)).await;
+        match looked.unwrap_or_else(|| Err(StoreError::Unavailable("looking for news panicked".to_owned()))) {
             Ok(()) => failing = false,
             Err(error) if !failing => {
                 failing = true;

@@ -457,3 +457,69 @@ async fn a_cut_connection_is_an_unknown_outcome_and_the_next_works() {
     worked.unwrap();
     place.end(vec![here]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_takes_too_long_is_given_up_here_and_there() {
+    let Some(place) = Place::new().await else { return };
+    let here = place.node_with(|options| options.statement_timeout = Duration::from_millis(200)).await;
+    assert!(here.store.claim(&names(&["a"])).await.unwrap());
+    let mut slow = connect(&url_of(&place.server, &place.name)).await;
+    let hold = slow.transaction().await.unwrap();
+    hold.execute("SELECT 1 FROM alarmbell.bots FOR UPDATE", &[]).await.unwrap();
+    let error = here.store.append(webhook(1, &["a"])).await.unwrap_err();
+    assert_eq!(error.to_string(), "the store is unavailable: the database did not answer in time");
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while place.number(waits).await > 0 {
+        tokio::task::yield_now().await;
+    }
+    hold.rollback().await.unwrap();
+    here.store.append(webhook(2, &["a"])).await.unwrap();
+    assert_eq!(here.ear.positions("a"), [1], "what was given up was not written later");
+    place.end(vec![here]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_falls_silent_inside_a_transaction_holds_nobody_up() {
+    let Some(place) = Place::new().await else { return };
+    let (here, there) = (place.node().await, place.node().await);
+    assert!(there.store.claim(&names(&["a"])).await.unwrap());
+    let mut conn = here.store.inner.db.conn().await.unwrap();
+    let silent = db::transaction(&mut conn, Duration::from_secs(10)).await.unwrap();
+    silent.query_typed("SELECT 1 FROM alarmbell.bots FOR UPDATE", &[]).await.unwrap();
+    there.store.append(webhook(1, &["a"])).await.unwrap();
+    assert_eq!(there.ear.positions("a"), [1]);
+    assert!(silent.query_typed("SELECT 1", &[]).await.is_err(), "its transaction was ended");
+    drop(silent);
+    drop(conn);
+    place.end(vec![here, there]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_says_so_at_once_and_a_closed_store_too() {
+    let Some(place) = Place::new().await else { return };
+    let here = place.node_with(|options| (options.queue_ops, options.batch_ops) = (2, 1)).await;
+    assert!(here.store.claim(&names(&["a"])).await.unwrap());
+    let mut slow = connect(&url_of(&place.server, &place.name)).await;
+    let hold = slow.transaction().await.unwrap();
+    hold.execute("SELECT 1 FROM alarmbell.bots FOR UPDATE", &[]).await.unwrap();
+    let mut queued = Vec::new();
+    while here.store.queue.len() < 2 {
+        let (inner, queue) = (here.store.inner.clone(), here.store.queue.clone());
+        queued.push(tokio::spawn(async move { append::push(&inner, &queue, webhook(1, &["a"])).await }));
+        tokio::task::yield_now().await;
+    }
+    let full = here.store.append(webhook(9, &["a"])).await.unwrap_err();
+    assert_eq!(full.to_string(), "the store is unavailable: its queue is full");
+    hold.rollback().await.unwrap();
+    // What is queued is finished by the end of the store.
+    here.store.close().await;
+    let mut taken = 0;
+    for append in queued {
+        taken += i64::from(append.await.unwrap().is_ok());
+    }
+    assert!(taken >= 2);
+    assert_eq!(place.number("SELECT accepted FROM alarmbell.bots WHERE name = 'a'").await, taken);
+    let closed = here.store.append(webhook(9, &["a"])).await.unwrap_err();
+    assert_eq!(closed.to_string(), "the store is unavailable: the store is closed");
+    place.end(vec![here]).await;
+}

@@ -291,6 +291,11 @@ fn single_hosts(config: &Config, given: &Given) -> Result<Vec<Config>, StoreErro
         if let Some(addr) = addrs.get(at) {
             one.hostaddr(*addr);
         }
+        #[cfg(unix)]
+        if matches!(one.get_hosts(), [Host::Unix(_)]) && one.get_hostaddrs().is_empty() {
+            // Nobody is in between on a socket of this machine, and there is no TLS: as libpq does.
+            one.ssl_mode(SslMode::Disable);
+        }
         one.port(ports.get(at).or(ports.first()).copied().unwrap_or(5432));
         out.push(one);
     }
@@ -392,6 +397,15 @@ mod tests {
             let target = good(&format!("postgres://u:p@h/d{query}"));
             assert_eq!((target.hosts[0].get_ssl_mode(), target.trust), (mode, trust), "{query}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_socket_needs_no_tls() {
+        let target = good("postgres://u:p@%2Frun%2Fpg,h/d?sslmode=verify-full");
+        assert_eq!(target.hosts[0].get_hosts(), [Host::Unix("/run/pg".into())]);
+        assert_eq!(target.hosts[0].get_ssl_mode(), SslMode::Disable);
+        assert_eq!(target.hosts[1].get_ssl_mode(), SslMode::Require);
     }
 
     #[test]
