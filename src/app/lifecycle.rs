@@ -24,6 +24,7 @@ use crate::ingest::{Audience, Ingest, IngestMetrics};
 use crate::model::Fingerprint;
 use crate::store::Store;
 use crate::store::StoreMetrics;
+use crate::store::postgres::{self, PgStore};
 use crate::store::sqlite::{self, SqliteStore};
 use crate::telemetry;
 
@@ -92,12 +93,27 @@ fn random(bytes: &mut [u8]) {
     }
 }
 
+/// What people know this replica by: the host's name, which is the pod's in Kubernetes.
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 async fn open_store(
     options: &Options,
     config: &config::Config,
     registry: &Registry,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, AppError> {
     let metrics = StoreMetrics::register(registry)?;
+    if let Some(url) = &options.storage_url {
+        let store_options = postgres::Options {
+            name: host_name(),
+            max_alerts: config.global.backlog_alerts,
+            max_bytes: config.global.backlog_bytes,
+            ..postgres::Options::new(url.expose().into(), Some(options.storage_path.clone()), Arc::clone(clock))
+        };
+        return Ok(Arc::new(PgStore::open(store_options, metrics).await?));
+    }
     let store_options = sqlite::Options {
         max_alerts: config.global.backlog_alerts,
         max_bytes: config.global.backlog_bytes,
@@ -118,7 +134,7 @@ async fn rooms(options: &Options, external_url: &str) -> Result<Rooms, AppError>
     let registry = Registry::new();
     telemetry::build_info(&registry)?;
     telemetry::ProcessMetrics::register(&registry)?;
-    let store = open_store(options, &config, &registry).await?;
+    let store = open_store(options, &config, &registry, &clock).await?;
     let built = build::build(&config, external_url, options.retention);
     let parts = dispatch::Parts {
         store: Arc::clone(&store),

@@ -11,6 +11,8 @@ mod warnings;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::Secret;
+
 pub use error::AppError;
 pub use lifecycle::App;
 
@@ -21,8 +23,10 @@ pub struct Options {
     pub config_file: PathBuf,
     /// `--config.auto-reload-interval`; zero: off.
     pub reload_interval: Duration,
-    /// `--storage.path`.
+    /// `--storage.path`. With a database it is the replica's home: what makes it known again after a restart.
     pub storage_path: PathBuf,
+    /// The database's URL, from `--storage.url` or `--storage.url-file`; `None`: the embedded store in `storage_path`.
+    pub storage_url: Option<Secret>,
     /// `--storage.retention.time`.
     pub retention: Duration,
     /// `--web.listen-address`.

@@ -8,8 +8,10 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use url::Url;
 
+use super::database::{self, Database};
 use crate::app;
 use crate::config;
+use crate::model::Secret;
 
 /// The bridge from Prometheus Alertmanager to the group chats of DingTalk, WeCom and Feishu/Lark.
 ///
@@ -43,6 +45,36 @@ pub enum Command {
     Render(Render),
     /// Send one test message, and say what the robot said
     Send(Send),
+    /// Move a store between engines
+    #[command(subcommand)]
+    Storage(Storage),
+}
+
+/// `storage`.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Storage {
+    /// Copy a whole store into an empty one, from SQLite to PostgreSQL, back, or between two of a kind
+    ///
+    /// No server may use either. The source stays as it is. A copy that was interrupted goes on when the same command is
+    /// given again.
+    Copy(StorageCopy),
+}
+
+/// Flags of `storage copy`.
+#[derive(Args, Clone, Debug)]
+pub struct StorageCopy {
+    /// The store to copy: the folder of a SQLite store (a server's --storage.path), or a URL like --storage.url
+    #[arg(long, value_name = "DIR|URL", value_parser = database::secret, required_unless_present = "from_url_file")]
+    pub from: Option<Secret>,
+    /// File that holds the URL of --from
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    pub from_url_file: Option<PathBuf>,
+    /// Where to copy it: a folder or a URL, without a store or with this copy's unfinished one
+    #[arg(long, value_name = "DIR|URL", value_parser = database::secret, required_unless_present = "to_url_file")]
+    pub to: Option<Secret>,
+    /// File that holds the URL of --to
+    #[arg(long, value_name = "FILE", conflicts_with = "to")]
+    pub to_url_file: Option<PathBuf>,
 }
 
 /// `routes`.
@@ -64,6 +96,9 @@ pub struct Serve {
     /// Folder of the store
     #[arg(long = "storage.path", value_name = "DIR", default_value = "data/")]
     pub storage_path: PathBuf,
+    /// The database instead
+    #[command(flatten)]
+    pub database: Database,
     /// How long messages and dead letters are kept
     #[arg(long = "storage.retention.time", value_name = "DURATION", default_value = "30d", value_parser = retention)]
     pub retention: Duration,
@@ -94,12 +129,13 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// What the server needs of them.
-    pub fn options(&self) -> app::Options {
+    /// What the server needs of them, and the database's URL.
+    pub fn options(&self, storage_url: Option<Secret>) -> app::Options {
         app::Options {
             config_file: self.config_file.clone(),
             reload_interval: self.reload_interval,
             storage_path: self.storage_path.clone(),
+            storage_url,
             retention: self.retention,
             listen: self.listen.clone(),
             web_config_file: self.web_config_file.clone(),
@@ -193,6 +229,9 @@ pub struct Send {
     /// Folder of the server's store: the message is paced together with the server's
     #[arg(long = "storage.path", value_name = "DIR", default_value = "data/")]
     pub storage_path: PathBuf,
+    /// The servers' database instead
+    #[command(flatten)]
+    pub database: Database,
 }
 
 /// `--web.external-url`, which may be given and empty.
@@ -263,8 +302,6 @@ mod tests {
     fn the_definition_is_sound() {
         let mut command = <Cli as clap::CommandFactory>::command();
         command.clone().debug_assert();
-        // Storage by URL comes with PostgreSQL.
-        assert!(!command.render_long_help().to_string().contains("storage.url"));
         assert!(command.render_version().contains("revision"));
     }
 
@@ -272,7 +309,7 @@ mod tests {
     fn serve_is_the_default_and_its_defaults_are_the_contracts() {
         let cli = parse(&[]).unwrap();
         assert!(cli.command.is_none());
-        let options = cli.serve.options();
+        let options = cli.serve.options(None);
         assert_eq!(options.config_file, PathBuf::from("alarmbell.yml"));
         assert_eq!(options.reload_interval, Duration::from_secs(30));
         assert_eq!(options.storage_path, PathBuf::from("data/"));
@@ -304,7 +341,7 @@ mod tests {
             panic!("not serve")
         };
         for serve in [bare, *named] {
-            let options = serve.options();
+            let options = serve.options(None);
             assert_eq!(options.config_file, PathBuf::from("a.yml"));
             assert_eq!(options.reload_interval, Duration::ZERO);
             assert_eq!(options.storage_path, PathBuf::from("/var/lib/alarmbell"));
@@ -335,6 +372,12 @@ mod tests {
         assert!(matches!(command(&["sandbox"]), Command::Sandbox(flags) if flags.listen == "127.0.0.1:8061"));
         assert!(matches!(command(&["render", "--bot=b", "--digest"]), Command::Render(args) if args.digest));
         assert!(matches!(command(&["send", "--bot=b"]), Command::Send(args) if args.robot == 1));
+        let Command::Storage(Storage::Copy(copy)) = command(&["storage", "copy", "--from=data", "--to-url-file=f"])
+        else {
+            panic!("not storage copy")
+        };
+        assert_eq!(copy.from.unwrap().expose(), "data");
+        assert_eq!((copy.to, copy.to_url_file), (None, Some(PathBuf::from("f"))));
     }
 
     #[test]
@@ -348,7 +391,13 @@ mod tests {
             (vec!["--config.auto-reload-interval=-1s"], "negative"),
             (vec!["--storage.retention.time=soon"], "not a duration"),
             (vec!["--storage.retention.time=0s"], "kept for some time"),
-            (vec!["--storage.url=postgres://x"], "unexpected argument"),
+            (vec!["--storage.url=postgres://MARK", "--storage.url-file=f"], "cannot be used with"),
+            (vec!["send", "--bot=b", "--storage.url=postgres://MARK", "--storage.url-file=f"], "cannot be used with"),
+            (vec!["--storage.url=postgres://MARK", "--storage.url=postgres://MARK"], "multiple times"),
+            (vec!["storage"], "storage"),
+            (vec!["storage", "copy"], "--from"),
+            (vec!["storage", "copy", "--from=data"], "--to"),
+            (vec!["storage", "copy", "--from=postgres://MARK", "--from-url-file=f", "--to=x"], "cannot be used with"),
             (vec!["--web.listen-address=8060"], "HOST:PORT"),
             (vec!["--web.listen-address=:99999"], "HOST:PORT"),
             (vec!["--web.external-url=bell.example.com"], "https://alarmbell.example.com/"),
@@ -367,6 +416,7 @@ mod tests {
             let error = parse(&args).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{args:?}");
             assert!(error.to_string().contains(why), "{args:?}: {error}");
+            assert!(!error.to_string().contains("MARK"), "{error}");
         }
         for fine in ["--help", "--version"] {
             assert_eq!(parse(&[fine]).unwrap_err().exit_code(), 0);

@@ -2,12 +2,14 @@
 
 mod args;
 mod check_config;
+mod database;
 mod demo;
 mod render;
 mod routes;
 mod sandbox;
 mod send;
 mod serve;
+mod storage;
 #[cfg(test)]
 mod testing;
 
@@ -23,7 +25,7 @@ use crate::config::{self, Config};
 use crate::dispatch::BotConfig;
 use crate::telemetry;
 
-pub use args::{Cli, Command, Routes};
+pub use args::{Cli, Command, Routes, Storage};
 
 /// Threads for blocking work (reading files, large bodies, password hashes), at most; further work waits.
 const BLOCKING_THREADS: usize = 64;
@@ -91,6 +93,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::Routes(Routes::Test(args))) => routes::test(&args),
         Some(Command::Render(args)) => render::run(&args),
         Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Storage(Storage::Copy(args))) => storage::copy(&args),
         Some(Command::Sandbox(flags)) => sandbox::run(&flags),
         Some(Command::Demo(flags)) => demo::run(&flags),
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use prometheus::Registry;
 
 use super::args::Send;
-use super::{Failure, bot, load, plural, render, runtime, say};
+use super::database::{EXPOSED, Given};
+use super::{Failure, bot, load, plural, render, runtime, say, warn};
 use crate::app::build;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -13,9 +14,11 @@ use crate::dispatch::{BotConfig, Once, OnceError, OnceMessage, Previews, Sent, W
 use crate::model::{MessageId, Verdict};
 use crate::store::Store;
 use crate::store::StoreMetrics;
+use crate::store::postgres::{self, PgStore};
 use crate::store::sqlite::{Options, SqliteStore};
 
 pub(super) fn run(args: &Send) -> Result<(), Failure> {
+    let database = args.database.given()?;
     let config = load(&args.config_file)?;
     let bot = bot(&config, &args.bot)?;
     let robots = bot.robots.len();
@@ -27,14 +30,9 @@ pub(super) fn run(args: &Send) -> Result<(), Failure> {
     say(&format!("bot       {} ({}), robot {robot} of {robots}\n", bot.name, bot.kind.as_str()))?;
     let clock = SystemClock::new();
     let sent = runtime()?.block_on(async {
-        let store = store(args)?;
-        let once = Once {
-            store: store.as_ref().map(|store| store as &dyn Store),
-            clock: &*clock,
-            config: bot,
-            robot: robot - 1,
-            fraction: fastrand::f64(),
-        };
+        let store = store(args, database).await?;
+        let once =
+            Once { store: store.as_deref(), clock: &*clock, config: bot, robot: robot - 1, fraction: fastrand::f64() };
         let sent = send_once(&once, message, progress()).await;
         if let Some(store) = &store {
             store.close().await;
@@ -68,17 +66,27 @@ fn message(args: &Send, config: &Config, bot: &BotConfig) -> Result<OnceMessage,
     first.map(OnceMessage::from).ok_or_else(|| Failure::usage("the payload makes no message for this bot"))
 }
 
-/// The server's store, if there is one. None is made.
-fn store(args: &Send) -> Result<Option<SqliteStore>, Failure> {
+/// The servers' store, if there is one. None is made but the tables of a database that is empty.
+async fn store(args: &Send, database: Option<Given>) -> Result<Option<Box<dyn Store>>, Failure> {
+    let metrics = StoreMetrics::register(&Registry::new()).map_err(Failure::runtime)?;
+    if let Some(given) = database {
+        if given.exposed {
+            warn(&format!("warning: {EXPOSED} (--storage.url-file)\n"));
+        }
+        // A guest: it takes its turn, and speaks for no bot.
+        let options = postgres::Options::new(given.url.expose().into(), None, SystemClock::new());
+        let store = PgStore::open(options, metrics).await.map_err(Failure::runtime)?;
+        say("store     the database: takes its turn among the servers' messages\n")?;
+        return Ok(Some(Box::new(store)));
+    }
     let path = &args.storage_path;
     if !SqliteStore::exists(path) {
         say(&format!("store     none in {}: sent without pacing, and not in the history\n", path.display()))?;
         return Ok(None);
     }
-    let metrics = StoreMetrics::register(&Registry::new()).map_err(Failure::runtime)?;
     let store = SqliteStore::open_shared(&Options::new(path), metrics).map_err(Failure::runtime)?;
     say(&format!("store     {}: takes its turn among the server's messages\n", path.display()))?;
-    Ok(Some(store))
+    Ok(Some(Box::new(store)))
 }
 
 /// Says what is waited for, each kind once in a row.

@@ -50,6 +50,7 @@ async fn show(flags: &Demo, folder: &Path, chats: Sandbox) -> Result<(), Failure
         config_file,
         reload_interval: Duration::ZERO,
         storage_path: folder.join("data"),
+        storage_url: None,
         retention: Duration::from_secs(86_400),
         external_url: url::Url::parse(&format!("http://{}", reachable(listen))).ok(),
         listen: listen.to_string(),
