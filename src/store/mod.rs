@@ -6,6 +6,7 @@
 //! transactions. Positions per bot count up by one from 1 and are never reused.
 
 mod cluster;
+pub mod copy;
 mod metrics;
 #[allow(dead_code, unused, reason = "a skeleton whose parts are being built")]
 pub mod postgres;

@@ -11,6 +11,7 @@ mod books;
 mod chores;
 mod clean;
 mod cluster;
+pub(super) mod copy;
 mod db;
 mod deliveries;
 mod feed;

@@ -117,6 +117,13 @@ impl Drop for PgStore {
     }
 }
 
+/// Connections without a store, for what is done to one from outside.
+pub(super) fn connections(options: &Options, size: usize) -> Result<Db, StoreError> {
+    let target = url::parse(options.url.expose_secret(), options.connect_timeout)?;
+    let tls = tls::connector(&target.trust)?;
+    Dial { hosts: target.hosts.into(), tls, each: options.connect_timeout }.pool(size, options)
+}
+
 /// 128 random bits.
 fn random_id() -> Result<String, StoreError> {
     let mut bytes = [0_u8; 16];

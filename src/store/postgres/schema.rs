@@ -137,6 +137,22 @@ fn version(stored: Option<&str>) -> Result<usize, Fault> {
     Ok(done)
 }
 
+/// Whether the tables are of the present version; nothing is changed.
+///
+/// # Errors
+/// [`StoreError::Unusable`] when they are not.
+pub(super) async fn must_be_present(conn: &Object) -> Result<(), Fault> {
+    let done = version(value(conn, "version").await?.as_deref())?;
+    if done == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let message = format!(
+        "the store has version {done}, and this alarmbell copies version {}: serve from it once with this alarmbell",
+        MIGRATIONS.len()
+    );
+    Err(StoreError::Unusable(message).into())
+}
+
 async fn upgrade(conn: &mut Object) -> Result<(), Fault> {
     // Without the lock first: most starts change nothing, and a user that may only read the version gets this far.
     if version(value(conn, "version").await?.as_deref())? == MIGRATIONS.len() {

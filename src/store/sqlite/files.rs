@@ -56,15 +56,26 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
 
 /// The connection that writes; makes or migrates the tables.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
-    writer(path).map_err(|fault| match fault.to_store() {
+    writer(path, schema::migrate).map_err(|fault| placed(path, &fault))
+}
+
+/// As [`open_writer`], also for an unfinished copy.
+pub(super) fn open_copy(path: &Path) -> Result<Connection, StoreError> {
+    let migrate = |conn: &mut Connection| if schema::is_unfinished(conn)? { Ok(()) } else { schema::migrate(conn) };
+    writer(path, migrate).map_err(|fault| placed(path, &fault))
+}
+
+/// What is wrong with a file, with its name.
+pub(super) fn placed(path: &Path, fault: &Fault) -> StoreError {
+    match fault.to_store() {
         StoreError::Unusable(why) | StoreError::Unavailable(why) => {
             StoreError::Unusable(format!("{}: {why}", database(path).display()))
         }
         other => other,
-    })
+    }
 }
 
-fn writer(path: &Path) -> Result<Connection, Fault> {
+fn writer(path: &Path, migrate: impl FnOnce(&mut Connection) -> Result<(), Fault>) -> Result<Connection, Fault> {
     let mut conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     // First of all: SQLite's own checkpoint would copy the whole log in the first commit after a kill.
     conn.execute_batch("PRAGMA wal_autocheckpoint = 0;")?;
@@ -79,7 +90,7 @@ fn writer(path: &Path) -> Result<Connection, Fault> {
     }
     conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -2048;")?;
     conn.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
-    schema::migrate(&mut conn)?;
+    migrate(&mut conn)?;
     Ok(conn)
 }
 

@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod clean;
+pub(super) mod copy;
 mod fault;
 mod files;
 mod history;
