@@ -4,6 +4,7 @@
 mod accept;
 mod attempts;
 mod cluster;
+mod copy;
 mod harness;
 mod history;
 mod letters;

@@ -20,7 +20,7 @@ use crate::store::copy::{
 const BOT_MAX: i64 = (1 << (63 - POS_BITS)) - 1;
 
 /// Which bodies are needed, and by whom first: a few bytes for each that waits.
-const NEEDED: &str = "CREATE TEMP TABLE needed (body INTEGER PRIMARY KEY, bot INTEGER NOT NULL); \
+const NEEDED: &str = "CREATE TEMP TABLE needed (of INTEGER PRIMARY KEY, first_bot INTEGER NOT NULL); \
      INSERT INTO needed SELECT body, min(key) >> 40 FROM heads GROUP BY body;";
 
 const STANDINGS: &str = "SELECT name, accepted, told_named, told_counted, superseded, dead, \
@@ -60,13 +60,13 @@ fn select(table: &Table) -> String {
         .map(|column| match (table.name, column.name) {
             (HEADS, "bot") => "key >> 40",
             (HEADS, "pos") => "key & 1099511627775",
-            (BODIES, "bot") => "needed.bot",
+            (BODIES, "bot") => "needed.first_bot",
             (_, name) => name,
         })
         .collect();
     let columns = columns.join(", ");
     match table.name {
-        BODIES => format!("SELECT {columns} FROM bodies JOIN temp.needed ON needed.body = bodies.id"),
+        BODIES => format!("SELECT {columns} FROM bodies JOIN temp.needed ON needed.of = bodies.id"),
         name => format!("SELECT {columns} FROM {name}"),
     }
 }
@@ -105,7 +105,7 @@ fn survey(conn: &Connection, needed: bool) -> Result<Survey, Fault> {
     let mut survey = Survey::default();
     for table in TABLES {
         let from = match table.name {
-            BODIES if needed => "bodies JOIN temp.needed ON needed.body = bodies.id",
+            BODIES if needed => "bodies JOIN temp.needed ON needed.of = bodies.id",
             name => name,
         };
         let columns = 1 + table.marks.len();
