@@ -9,8 +9,9 @@ use jiff::tz::TimeZone;
 use super::reload::Reloader;
 use crate::clock::Clock;
 use crate::dispatch::{BotView, Dispatcher};
-use crate::http::api::{BotLine, Control, RobotLine, Status, moment};
+use crate::http::api::{BotLine, Control, ReplicaLine, RobotLine, Status, moment};
 use crate::model::Lang;
+use crate::store::{Pulse, Replica};
 
 /// The running program, for the HTTP side.
 pub(super) struct AppControl {
@@ -27,9 +28,26 @@ impl AppControl {
     }
 }
 
+impl AppControl {
+    fn replicas(&self) -> Vec<ReplicaLine> {
+        let Pulse { me, replicas, .. } = self.dispatcher.pulse();
+        let line = |replica: Replica| ReplicaLine {
+            me: replica.id == me,
+            id: replica.id,
+            name: replica.name,
+            version: replica.version,
+            config_hash: replica.config_hash,
+            started: moment(replica.started_ms),
+            last_seen: moment(replica.seen_ms),
+            bots: replica.bots,
+        };
+        replicas.into_iter().map(line).collect()
+    }
+}
+
 #[async_trait]
 impl Control for AppControl {
-    fn status(&self) -> Status {
+    async fn status(&self) -> Status {
         let present = self.reloader.present();
         let uptime = self.clock.now().duration_since(self.started);
         Status {
@@ -41,12 +59,18 @@ impl Control for AppControl {
             config_hash: present.config.hash.clone(),
             last_reload_ok: present.last_ok,
             last_reload: present.last_success,
-            store_engine: "sqlite".to_owned(),
+            store_engine: if self.dispatcher.is_shared() { "postgres" } else { "sqlite" }.to_owned(),
+            replicas: self.replicas(),
         }
     }
 
-    fn bots(&self) -> Vec<BotLine> {
+    async fn bots(&self) -> Vec<BotLine> {
+        self.dispatcher.refresh_views().await;
         self.dispatcher.bots().into_iter().map(line).collect()
+    }
+
+    async fn before_scrape(&self) {
+        self.dispatcher.refresh_views().await;
     }
 
     async fn reload(&self) -> Result<(), String> {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,10 +23,9 @@ use crate::http::api::Api;
 use crate::http::{self, Auth, BodyLimits, HttpMetrics, ListenerConfig};
 use crate::ingest::{Audience, Ingest, IngestMetrics};
 use crate::model::Fingerprint;
-use crate::store::Store;
-use crate::store::StoreMetrics;
 use crate::store::postgres::{self, PgStore};
 use crate::store::sqlite::{self, SqliteStore};
+use crate::store::{Store, StoreError, StoreMetrics};
 use crate::telemetry;
 
 /// How long requests in flight may take to finish at a stop.
@@ -69,9 +69,10 @@ pub struct App {
 
 struct Hearers(Arc<Dispatcher>);
 
+#[async_trait]
 impl Audience for Hearers {
-    fn firing_bots(&self, fingerprint: Fingerprint) -> Vec<Arc<str>> {
-        self.0.firing_bots(fingerprint)
+    async fn firing_bots(&self, fingerprints: &[Fingerprint]) -> Result<Vec<(Fingerprint, Arc<str>)>, StoreError> {
+        self.0.firing_bots(fingerprints).await
     }
 }
 

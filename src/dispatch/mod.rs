@@ -52,7 +52,7 @@ use crate::clock::Clock;
 use crate::model::{BotKind, Fingerprint, MessageId, Severities};
 use crate::render::{LinkRewrite, Templates};
 use crate::routing::Router;
-use crate::store::{Feed, Store, StoreError};
+use crate::store::{Feed, Pulse, Store, StoreError};
 use crate::waiting::{Options, StormOptions};
 
 pub use client::client;
@@ -163,12 +163,39 @@ impl Dispatcher {
         Arc::clone(&self.shared) as Arc<dyn Feed>
     }
 
-    /// Bots whose chats know, or will be told, that this alert fires: they must hear of its end too.
-    pub fn firing_bots(&self, fingerprint: Fingerprint) -> Vec<Arc<str>> {
-        let settings = self.shared.settings.load();
+    /// Whether replicas share the store.
+    pub fn is_shared(&self) -> bool {
+        self.shared.store.cluster().is_some()
+    }
+
+    /// The answer to the last beat that had one; empty before, and for a store of one process.
+    pub fn pulse(&self) -> Pulse {
+        Pulse::default()
+    }
+
+    /// Reads anew how bots stand that other replicas speak for, at most once a second.
+    pub async fn refresh_views(&self) {}
+
+    /// Of each of these alerts, the bots of the config whose chats know, or will be told, that it fires: they must hear of
+    /// its end too. Asked of the store when replicas share it, since other replicas took or told the firing.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn firing_bots(&self, fingerprints: &[Fingerprint]) -> Result<Vec<(Fingerprint, Arc<str>)>, StoreError> {
+        let settings = self.shared.settings.load_full();
+        if let Some(cluster) = self.shared.store.cluster() {
+            let mut hearers = cluster.hearers(fingerprints).await?;
+            hearers.retain(|(_, bot)| settings.bots.contains_key(bot));
+            return Ok(hearers);
+        }
         let bots = self.shared.bots.read().unwrap_or_else(PoisonError::into_inner);
-        let knows = bots.values().filter(|bot| settings.bots.contains_key(&bot.name));
-        knows.filter(|bot| bot.queue().fires(fingerprint)).map(|bot| Arc::clone(&bot.name)).collect()
+        let mut found = Vec::new();
+        for bot in bots.values().filter(|bot| settings.bots.contains_key(&bot.name)) {
+            let queue = bot.queue();
+            let fires = fingerprints.iter().filter(|fingerprint| queue.fires(**fingerprint));
+            found.extend(fires.map(|fingerprint| (*fingerprint, Arc::clone(&bot.name))));
+        }
+        Ok(found)
     }
 
     /// Puts a config in force: workers of bots that changed are replaced, those of bots that are gone stop, and what

@@ -2,9 +2,11 @@
 
 mod metrics;
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -23,9 +25,13 @@ const REPEAT_REASON: &str = "repeat interval elapsed";
 const VIA_TOLD: &str = "told";
 
 /// Which bots know, or will be told, that an alert fires.
+#[async_trait]
 pub trait Audience: Send + Sync {
-    /// Names of those bots.
-    fn firing_bots(&self, fingerprint: Fingerprint) -> Vec<Arc<str>>;
+    /// Of each of these alerts the names of those bots, in one question. An alert that nobody knows is left out.
+    ///
+    /// # Errors
+    /// When the store, if that is who knows, does not answer.
+    async fn firing_bots(&self, fingerprints: &[Fingerprint]) -> Result<Vec<(Fingerprint, Arc<str>)>, StoreError>;
 }
 
 /// What ingest needs of a config.
@@ -129,7 +135,8 @@ impl Ingest {
         };
         let settings = self.settings.load_full();
         let now = self.clock.now();
-        let plan = Plan { settings: &settings, audience: &*self.audience, endpoint, source, now };
+        let hearers = self.hearers(&notification).await?;
+        let plan = Plan { settings: &settings, hearers, endpoint, source, now };
         let heads = plan.heads(&notification, &self.metrics)?;
         let accepted = Accepted { alerts: notification.alerts.len(), states: heads.len() };
         if !settings.router.knows(endpoint) {
@@ -145,12 +152,30 @@ impl Ingest {
         }
         Ok(accepted)
     }
+
+    /// Who must hear of the ends in a body, whatever the policies say by now: whoever was told that it fires.
+    async fn hearers(&self, body: &Notification) -> Result<Hearers, StoreError> {
+        let ended = body.alerts.iter().filter(|alert| alert.status == Status::Resolved);
+        let ended: BTreeSet<Fingerprint> = ended.map(|alert| alert.fingerprint).collect();
+        let mut hearers = Hearers::new();
+        if ended.is_empty() {
+            return Ok(hearers);
+        }
+        let ended: Vec<Fingerprint> = ended.into_iter().collect();
+        for (fingerprint, bot) in self.audience.firing_bots(&ended).await? {
+            hearers.entry(fingerprint).or_default().push(bot);
+        }
+        Ok(hearers)
+    }
 }
+
+/// The bots that must hear of each alert's end.
+type Hearers = HashMap<Fingerprint, Vec<Arc<str>>>;
 
 /// Deciding who must know, for one body.
 struct Plan<'a> {
     settings: &'a Settings,
-    audience: &'a dyn Audience,
+    hearers: Hearers,
     endpoint: &'a Endpoint,
     source: Option<&'a str>,
     now: Timestamp,
@@ -185,10 +210,9 @@ impl Plan<'_> {
                 Routed::Nowhere => return Err(self.nowhere(at)),
             }
             if alert.status == Status::Resolved {
-                // Whoever was told that it fires is told that it ended, whatever the policies say by now.
-                for bot in self.audience.firing_bots(alert.fingerprint) {
-                    if !heads[before..].iter().any(|head| head.bot == bot) {
-                        heads.push(self.head(body, at, source, bot, VIA_TOLD.into(), None));
+                for bot in self.hearers.get(&alert.fingerprint).into_iter().flatten() {
+                    if !heads[before..].iter().any(|head| head.bot == *bot) {
+                        heads.push(self.head(body, at, source, Arc::clone(bot), VIA_TOLD.into(), None));
                     }
                 }
             }

@@ -31,7 +31,7 @@ use crate::ingest::Ingest;
 use crate::model::Lang;
 use crate::store::Store;
 
-pub use view::{BotLine, RobotLine, Status, moment};
+pub use view::{BotLine, ReplicaLine, RobotLine, Status, moment};
 
 /// What the routes stand on.
 pub struct Api {
@@ -59,10 +59,14 @@ pub struct Api {
 #[async_trait]
 pub trait Control: Send + Sync {
     /// What is running.
-    fn status(&self) -> Status;
+    async fn status(&self) -> Status;
 
-    /// Every bot of the config, and those that are gone while alerts still wait for them.
-    fn bots(&self) -> Vec<BotLine>;
+    /// Every bot of the config, and those that are gone while alerts still wait for them; the same of every replica, a
+    /// second behind.
+    async fn bots(&self) -> Vec<BotLine>;
+
+    /// The metrics are about to be read: brings those up to date that speak of other replicas' bots. Takes 2 s at most.
+    async fn before_scrape(&self);
 
     /// Reads the config anew.
     ///

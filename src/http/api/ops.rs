@@ -19,6 +19,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Prometheus' text format 0.0.4. Collectors read files and take locks, so it is done off the threads that serve.
 pub(super) async fn metrics(State(rooms): State<Shared>) -> Result<Response, HttpError> {
+    rooms.api.control.before_scrape().await;
     let registry = rooms.api.registry.clone();
     let text = tokio::task::spawn_blocking(move || TextEncoder::new().encode_to_string(&registry.gather())).await;
     match text {
@@ -67,11 +68,11 @@ pub(super) async fn status(State(rooms): State<Shared>) -> Response {
     let store = &rooms.api.store;
     let asked = timeout(PATIENCE, async { (store.ready().await.is_ok(), store.size().await.ok()) }).await;
     let (ready, size) = asked.unwrap_or((false, None));
-    success(StatusAnswer::new(rooms.api.control.status(), ready, size))
+    success(StatusAnswer::new(rooms.api.control.status().await, ready, size))
 }
 
 /// Every bot.
 pub(super) async fn bots(State(rooms): State<Shared>) -> Response {
-    let now = rooms.api.clock.now();
-    success(BotsAnswer { bots: rooms.api.control.bots().into_iter().map(|bot| bot.shown(now)).collect() })
+    let (bots, now) = (rooms.api.control.bots().await, rooms.api.clock.now());
+    success(BotsAnswer { bots: bots.into_iter().map(|bot| bot.shown(now)).collect() })
 }

@@ -26,8 +26,32 @@ pub struct Status {
     pub last_reload_ok: bool,
     /// When a config was last put in force.
     pub last_reload: Timestamp,
-    /// The store's engine: `sqlite`.
+    /// The store's engine: `sqlite` or `postgres`.
     pub store_engine: String,
+    /// The replicas that share the store, as the last beat saw them; empty for an engine of one process.
+    pub replicas: Vec<ReplicaLine>,
+}
+
+/// One replica.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaLine {
+    /// Unique per process.
+    pub id: String,
+    /// What people know it by: the host's name.
+    pub name: String,
+    /// Version of the program.
+    pub version: String,
+    /// Hash of its config.
+    pub config_hash: String,
+    /// When it started.
+    pub started: Option<Timestamp>,
+    /// Its last sign of life.
+    pub last_seen: Option<Timestamp>,
+    /// Bots it speaks for.
+    pub bots: u64,
+    /// Whether it is the one that answers.
+    pub me: bool,
 }
 
 /// One robot of a bot; never its URL.
@@ -153,6 +177,9 @@ pub(super) struct StatusAnswer {
     ready: bool,
     config: ConfigAnswer,
     store: StoreAnswer,
+    /// Left out for an engine of one process.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    replicas: Vec<ReplicaLine>,
 }
 
 #[derive(Serialize)]
@@ -192,6 +219,7 @@ impl StatusAnswer {
                 waiting: size.map(|size| size.waiting),
                 waiting_bytes: size.map(|size| size.waiting_bytes),
             },
+            replicas: status.replicas,
         }
     }
 }

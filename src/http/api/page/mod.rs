@@ -69,16 +69,16 @@ fn plain(status: StatusCode, lang: Lang, title: &'static str, why: &'static str)
 pub(super) async fn index(State(rooms): State<Shared>) -> Response {
     let control = &rooms.api.control;
     let (lang, _) = control.page("");
+    let (status, bots) = (control.status().await, control.bots().await);
     let prefix = rooms.api.prefix.as_str();
     let mut html = open(lang, "alarmbell");
-    html.raw("<header><h1>alarmbell ").text(&control.status().version).raw("</h1>\n<p>");
+    html.raw("<header><h1>alarmbell ").text(&status.version).raw("</h1>\n<p>");
     html.raw(pick(lang, "将 Alertmanager 的 webhook 指向", "Point an Alertmanager webhook at"));
     html.raw(" <code>")
         .text(prefix)
         .raw("/api/v1/webhook</code>")
         .raw(pick(lang, "。", "."))
         .raw("</p></header>\n<main>\n");
-    let bots = control.bots();
     if !bots.is_empty() {
         html.raw("<ul>\n");
         for bot in bots {

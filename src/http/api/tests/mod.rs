@@ -22,9 +22,9 @@ use crate::model::{
     BotKind, Fingerprint, How, Kind, Labels, MessageId, Millis, Severities, Status as State, ToldAlert,
 };
 use crate::routing;
-use crate::store::StoreMetrics;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{Begin, Begun, BotImage, Effect, Feed, NewDeadLetter, Outcome, RobotState};
+use crate::store::{StoreError, StoreMetrics};
 
 mod history;
 mod mutations;
@@ -37,9 +37,10 @@ const NOW: Millis = 1_777_622_400_000;
 
 struct Nobody;
 
+#[async_trait]
 impl Audience for Nobody {
-    fn firing_bots(&self, _: Fingerprint) -> Vec<Arc<str>> {
-        Vec::new()
+    async fn firing_bots(&self, _: &[Fingerprint]) -> Result<Vec<(Fingerprint, Arc<str>)>, StoreError> {
+        Ok(Vec::new())
     }
 }
 
@@ -54,11 +55,13 @@ struct Fake {
     reload: Mutex<Option<String>>,
     changed: AtomicUsize,
     lang: Mutex<Option<Lang>>,
+    replicas: Mutex<Vec<ReplicaLine>>,
+    scraped: AtomicUsize,
 }
 
 #[async_trait]
 impl Control for Fake {
-    fn status(&self) -> Status {
+    async fn status(&self) -> Status {
         let started = moment(NOW).unwrap();
         Status {
             version: "1.2.3".to_owned(),
@@ -70,10 +73,11 @@ impl Control for Fake {
             last_reload_ok: true,
             last_reload: started,
             store_engine: "sqlite".to_owned(),
+            replicas: self.replicas.lock().unwrap().clone(),
         }
     }
 
-    fn bots(&self) -> Vec<BotLine> {
+    async fn bots(&self) -> Vec<BotLine> {
         let robot = |id: &str, up, at, paused| RobotLine {
             id: id.to_owned(),
             tokens_available: 20,
@@ -91,6 +95,10 @@ impl Control for Fake {
             ops.with_robots(vec![robot("r1", true, NOW, 0), robot("r2", false, NOW - 5, NOW + 60_000)]),
             BotLine::new("dba".to_owned(), Some(BotKind::Feishu)).with_robots(vec![robot("r3", false, NOW, NOW - 1)]),
         ]
+    }
+
+    async fn before_scrape(&self) {
+        self.scraped.fetch_add(1, Ordering::Relaxed);
     }
 
     async fn reload(&self) -> Result<(), String> {

@@ -78,6 +78,32 @@ async fn status_says_what_runs() {
 }
 
 #[tokio::test]
+async fn status_lists_replicas_only_where_there_are_some() {
+    let rig = Rig::start().await;
+    assert_eq!(rig.get("/api/v1/status").await.data().get("replicas"), None);
+    *rig.control.replicas.lock().unwrap() = vec![ReplicaLine {
+        id: "6f1c".to_owned(),
+        name: "alarmbell-0".to_owned(),
+        version: "1.2.3".to_owned(),
+        config_hash: "00ff".to_owned(),
+        started: moment(NOW),
+        last_seen: moment(NOW + 1_000),
+        bots: 7,
+        me: true,
+    }];
+    let expected = serde_json::json!([{"id": "6f1c", "name": "alarmbell-0", "version": "1.2.3", "configHash": "00ff",
+        "started": "2026-05-01T08:00:00Z", "lastSeen": "2026-05-01T08:00:01Z", "bots": 7, "me": true}]);
+    assert_eq!(rig.get("/api/v1/status").await.data()["replicas"], expected);
+}
+
+#[tokio::test]
+async fn a_scrape_brings_what_others_publish_up_to_date_first() {
+    let rig = Rig::start().await;
+    rig.get("/metrics").await;
+    assert_eq!(rig.control.scraped.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
 async fn bots_show_what_a_person_must_do() {
     let rig = Rig::start().await;
     let answer = rig.get("/api/v1/bots").await;
