@@ -98,6 +98,8 @@ pub(super) struct Planner {
     unwanted: HashMap<Arc<str>, Duration>,
     /// Who was there, with which config and how many bots, and since when that holds.
     seen: (Vec<(String, String, u64)>, Duration),
+    /// Since when the same are there with the same configs.
+    same_since: Duration,
 }
 
 /// How a crew stands.
@@ -166,6 +168,7 @@ impl Planner {
         };
         if who(&self.seen.0) != who(&seen) {
             self.unwanted.clear();
+            self.same_since = now.now;
         }
         self.seen = (seen, now.now);
     }
@@ -183,7 +186,7 @@ impl Planner {
             }
             if falls_to_me {
                 self.unwanted.remove(&crew[0]);
-            } else if age >= UNWANTED {
+            } else if age >= UNWANTED && now.now.saturating_sub(self.same_since) >= UNWANTED {
                 self.unwanted.insert(Arc::clone(&crew[0]), now.now);
             }
         }
