@@ -45,6 +45,7 @@ pub fn build(config: &Config, external_url: &str, retention: Duration) -> Built 
                 interval: config.global.digest.interval,
                 threshold: config.global.digest.threshold,
             },
+            config_hash: config.hash.clone(),
             report_bot: config.global.report_bot.as_deref().map(Arc::from),
         },
     }

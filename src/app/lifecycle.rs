@@ -65,6 +65,8 @@ pub struct App {
     background: CancellationToken,
     server: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
+    /// Keeps the lease.
+    own: JoinHandle<()>,
 }
 
 struct Hearers(Arc<Dispatcher>);
@@ -230,6 +232,11 @@ impl App {
         let routes = http::assemble(routes, &prefix, Some(Arc::new(rooms.auth)));
         let config = ListenerConfig { connections, ..ListenerConfig::default() };
         let server = tokio::spawn(http::serve(listener, routes, config, metrics, serving.clone(), GRACE));
+        // It goes on while the last messages end: without its lease they would not be sent.
+        let own = tokio::spawn({
+            let dispatcher = Arc::clone(&rooms.dispatcher);
+            async move { dispatcher.own().await }
+        });
         let mut tasks = vec![tokio::spawn({
             let (dispatcher, stop) = (Arc::clone(&rooms.dispatcher), background.clone());
             async move { dispatcher.tend(stop).await }
@@ -240,7 +247,7 @@ impl App {
         }
         tracing::info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
         let Rooms { store, dispatcher, reloader, .. } = rooms;
-        Ok(Self { address, signals, reloader, dispatcher, store, serving, background, server, tasks })
+        Ok(Self { address, signals, reloader, dispatcher, store, serving, background, server, tasks, own })
     }
 
     /// Where it listens.
@@ -281,6 +288,8 @@ impl App {
         if tokio::time::timeout(SENDING, self.dispatcher.stop()).await.is_err() {
             tracing::warn!("a message did not finish in time; its outcome counts as unknown");
         }
+        self.own.abort();
+        let _ = self.own.await;
         self.store.close().await;
         tracing::info!("stopped");
     }

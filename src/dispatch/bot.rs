@@ -1,7 +1,7 @@
 //! What dispatch keeps of one bot between messages.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,23 @@ pub(super) struct Bot {
     speaker: Mutex<Option<Arc<str>>>,
     /// Whether its worker can not run, or panicked and has finished no message since.
     pub(super) stuck: AtomicBool,
+    standing: AtomicU8,
+    /// Repeats that its heads held already when it came to us.
+    repeats_before: AtomicU64,
+    /// When it came to us: nanoseconds on the monotonic clock.
+    since: AtomicU64,
+}
+
+/// Whether this replica speaks for a bot; of a store of one process always [`Standing::Ours`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(super) enum Standing {
+    /// The store is still telling what waits for it.
+    Coming,
+    /// It has workers, if the config has it.
+    Ours,
+    /// Its workers finish what they have begun.
+    Leaving,
 }
 
 /// What a bot's workers remember from one message to the next. What matters of it is stored too.
@@ -70,7 +87,7 @@ impl Bot {
         self.ring();
     }
 
-    pub(super) fn new(name: Arc<str>, queue: Queue) -> Arc<Self> {
+    pub(super) fn new(name: Arc<str>, queue: Queue, standing: Standing) -> Arc<Self> {
         Arc::new(Self {
             name,
             queue: Mutex::new(queue),
@@ -79,7 +96,45 @@ impl Bot {
             alarm: Notify::new(),
             speaker: Mutex::default(),
             stuck: AtomicBool::new(false),
+            standing: AtomicU8::new(standing as u8),
+            repeats_before: AtomicU64::new(0),
+            since: AtomicU64::new(0),
         })
+    }
+
+    fn stands(&self, standing: Standing) -> bool {
+        self.standing.load(Ordering::Acquire) == standing as u8
+    }
+
+    /// Whether this replica speaks for it, and will.
+    pub(super) fn is_ours(&self) -> bool {
+        self.stands(Standing::Ours)
+    }
+
+    /// Whether this replica speaks for it still, or will: all of its heads are known here.
+    pub(super) fn is_here(&self) -> bool {
+        !self.stands(Standing::Coming)
+    }
+
+    /// All of its heads were heard, and it is ours.
+    pub(super) fn came(&self, now: Duration) {
+        self.repeats_before.store(self.queue().repeats(), Ordering::Relaxed);
+        self.since.store(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.standing.store(Standing::Ours as u8, Ordering::Release);
+    }
+
+    pub(super) fn leaves(&self) {
+        self.standing.store(Standing::Leaving as u8, Ordering::Release);
+    }
+
+    /// When it came to us, monotonic.
+    pub(super) fn since(&self) -> Duration {
+        Duration::from_nanos(self.since.load(Ordering::Relaxed))
+    }
+
+    /// Repeats that were recognised since it came to us.
+    pub(super) fn repeats(&self) -> u64 {
+        self.queue().repeats().saturating_sub(self.repeats_before.load(Ordering::Relaxed))
     }
 
     // A panic inside is a defect, but refusing all further alerts because of it would be a worse one.

@@ -1,7 +1,13 @@
 //! The HTTP client towards one bot's robots. Redirects are never followed; replies are read up to a bound.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use reqwest::redirect::Policy;
 
 use super::HttpClientConfig;
@@ -10,7 +16,7 @@ use crate::model::Verdict;
 use crate::telemetry::redact;
 
 /// The longest that one request may take. Shorter than a lease (8 s), so that a successor never sends beside it.
-const TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Robots answer in a few hundred bytes; an error page may be longer, and nobody reads on.
 const MAX_REPLY: usize = 64 * 1024;
@@ -52,14 +58,66 @@ pub fn client(config: &HttpClientConfig) -> Result<reqwest::Client, String> {
     builder.build().map_err(|error| text(&error))
 }
 
+/// Whether a request may still be written.
+pub(super) type MaySend = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Sends one request, if it may be sent: asked before the connection is made, and once more as the last step before the
+/// body is written to it. `None` when it was not sent, which is certain: without its body it is no request.
+pub(super) async fn send_if(
+    client: &reqwest::Client,
+    request: Signed,
+    may_send: MaySend,
+) -> Option<Result<Reply, Verdict>> {
+    if !may_send() {
+        return None;
+    }
+    let refused = Arc::new(AtomicBool::new(false));
+    let body = Guarded { bytes: Some(Bytes::from(request.body)), may_send, refused: Arc::clone(&refused) };
+    let sent = post(client, request.url.expose(), reqwest::Body::wrap(body)).await;
+    (!refused.load(Ordering::Acquire)).then_some(sent)
+}
+
+/// A body that is handed out only while it may be sent.
+struct Guarded {
+    bytes: Option<Bytes>,
+    may_send: MaySend,
+    refused: Arc<AtomicBool>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("it may not be sent any more")]
+struct Refused;
+
+impl http_body::Body for Guarded {
+    type Data = Bytes;
+    type Error = Refused;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Refused>>> {
+        let Some(bytes) = self.bytes.take() else { return Poll::Ready(None) };
+        if (self.may_send)() {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        self.refused.store(true, Ordering::Release);
+        Poll::Ready(Some(Err(Refused)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX)))
+    }
+}
+
 /// Sends one request. `Err` is the verdict of a request without a complete reply.
 pub(super) async fn send(client: &reqwest::Client, request: Signed) -> Result<Reply, Verdict> {
-    let sent = client
-        .post(request.url.expose())
-        .header(http::header::CONTENT_TYPE, "application/json; charset=utf-8")
-        .body(request.body)
-        .send()
-        .await;
+    post(client, request.url.expose(), request.body.into()).await
+}
+
+async fn post(client: &reqwest::Client, url: &str, body: reqwest::Body) -> Result<Reply, Verdict> {
+    let sent =
+        client.post(url).header(http::header::CONTENT_TYPE, "application/json; charset=utf-8").body(body).send().await;
     let mut response = sent.map_err(|error| failure(&error))?;
     let status = response.status().as_u16();
     let mut body = Vec::new();

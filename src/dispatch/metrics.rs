@@ -1,13 +1,17 @@
 //! The room's own metrics, and the proof: the queues' terms, read all at once at every scrape.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 use super::Shared;
+use super::published::Published;
 use crate::model::{BotKind, How, Kind, Millis, Verdict};
 
 /// Counters that dispatch writes as it goes.
@@ -162,6 +166,24 @@ impl Families {
         })
     }
 
+    fn bot(&self, name: &str, view: &Published, letters: u64, has_config: bool) {
+        self.accepted.with_label_values(&[name]).inc_by(view.accepted);
+        self.told.with_label_values(&[name, How::Named.as_str()]).inc_by(view.told_named);
+        self.told.with_label_values(&[name, How::Counted.as_str()]).inc_by(view.told_counted);
+        self.superseded.with_label_values(&[name]).inc_by(view.superseded);
+        self.dead.with_label_values(&[name]).inc_by(view.dead);
+        self.alerts.with_label_values(&[name]).set(signed(view.waiting));
+        self.groups.with_label_values(&[name]).set(signed(view.groups));
+        let oldest = view.oldest_ms.map_or(0, |ms| u64::try_from(ms).unwrap_or(0));
+        self.oldest.with_label_values(&[name]).set(Duration::from_millis(oldest).as_secs_f64());
+        self.letters.with_label_values(&[name]).set(signed(letters));
+        if has_config {
+            let tokens = view.robots.iter().map(|robot| i64::from(robot.tokens)).sum();
+            self.tokens.with_label_values(&[name]).set(tokens);
+            self.up.with_label_values(&[name]).set(i64::from(view.robots.iter().any(|robot| robot.up)));
+        }
+    }
+
     fn collectors(&self) -> [&dyn Collector; 11] {
         [
             &self.accepted,
@@ -188,27 +210,21 @@ impl QueueCollector {
 
     fn read(&self, shared: &Shared) -> prometheus::Result<Vec<MetricFamily>> {
         let families = Families::new()?;
-        let settings = shared.settings.load();
+        let mut known: BTreeMap<Arc<str>, Arc<Published>> = BTreeMap::new();
+        if let Some(membership) = &shared.membership {
+            known.extend(membership.views.all());
+            families.repeats.inc_by(membership.repeats());
+        }
         for bot in shared.all_bots() {
-            let name = &*bot.name;
-            let queue = bot.queue();
-            let (terms, len, groups, oldest) = (queue.terms(), queue.len(), queue.groups_waiting(), queue.oldest_ms());
-            families.repeats.inc_by(queue.repeats());
-            drop(queue);
-            families.accepted.with_label_values(&[name]).inc_by(terms.accepted);
-            families.told.with_label_values(&[name, How::Named.as_str()]).inc_by(terms.told_named);
-            families.told.with_label_values(&[name, How::Counted.as_str()]).inc_by(terms.told_counted);
-            families.superseded.with_label_values(&[name]).inc_by(terms.superseded);
-            families.dead.with_label_values(&[name]).inc_by(terms.dead);
-            families.alerts.with_label_values(&[name]).set(signed(len));
-            families.groups.with_label_values(&[name]).set(i64::try_from(groups).unwrap_or(i64::MAX));
-            let oldest = oldest.map_or(Duration::ZERO, |ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
-            families.oldest.with_label_values(&[name]).set(oldest.as_secs_f64());
-            families.letters.with_label_values(&[name]).set(signed(shared.letters(name, terms.dead).unwrap_or(0)));
-            let Some(config) = settings.bots.get(&bot.name) else { continue };
-            let views: Vec<_> = shared.robots_of(config).iter().map(|r| r.view(shared.clock.mono())).collect();
-            families.tokens.with_label_values(&[name]).set(views.iter().map(|view| i64::from(view.1)).sum());
-            families.up.with_label_values(&[name]).set(i64::from(!bot.is_stuck() && views.iter().any(|view| view.2)));
+            families.repeats.inc_by(bot.repeats());
+            known.insert(Arc::clone(&bot.name), Arc::new(Published::of(shared, &bot)));
+        }
+        let settings = shared.settings.load();
+        for (name, view) in known {
+            // Of those that others speak for the count itself is new enough.
+            let died = if shared.here(&name).is_some() { view.dead } else { 0 };
+            let letters = shared.letters(&name, died).unwrap_or(0);
+            families.bot(&name, &view, letters, settings.bots.contains_key(&name));
         }
         Ok(families.collectors().iter().flat_map(|c| c.collect()).collect())
     }
@@ -227,5 +243,43 @@ impl Collector for QueueCollector {
         let Some(shared) = self.shared.upgrade() else { return Vec::new() };
         // The names and labels are constants that were accepted at registration.
         self.read(&shared).unwrap_or_default()
+    }
+}
+
+/// Where this replica stands among those that share the store.
+pub(super) struct ClusterCollector {
+    shared: Weak<Shared>,
+    replicas: IntGauge,
+    owned: IntGauge,
+    lease: Gauge,
+}
+
+impl ClusterCollector {
+    pub(super) fn new(shared: &Arc<Shared>) -> prometheus::Result<Self> {
+        Ok(Self {
+            shared: Arc::downgrade(shared),
+            replicas: IntGauge::new("alarmbell_replicas", "Replicas that are there, this one among them.")?,
+            owned: IntGauge::new("alarmbell_bots_owned", "Bots that this replica speaks for.")?,
+            lease: Gauge::new(
+                "alarmbell_lease_remaining_seconds",
+                "How long this replica may still speak without hearing from the database; 0: it tells nothing.",
+            )?,
+        })
+    }
+}
+
+impl Collector for ClusterCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        [self.replicas.desc(), self.owned.desc(), self.lease.desc()].concat()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Some(shared) = self.shared.upgrade() else { return Vec::new() };
+        if let Some(membership) = &shared.membership {
+            self.replicas.set(i64::try_from(membership.heard().pulse.replicas.len()).unwrap_or(i64::MAX));
+            self.lease.set(membership.left(&*shared.clock).as_secs_f64());
+        }
+        self.owned.set(i64::try_from(shared.all_bots().len()).unwrap_or(i64::MAX));
+        [self.replicas.collect(), self.owned.collect(), self.lease.collect()].concat()
     }
 }

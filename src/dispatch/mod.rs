@@ -10,15 +10,17 @@ mod client;
 mod clock_tests;
 mod compose;
 mod config;
-#[allow(dead_code, reason = "not used yet")]
 mod crews;
 mod digest;
 mod ladder;
 mod letter;
+mod membership;
 mod metrics;
 mod once;
 mod outcome;
+mod ownership;
 mod preview;
+mod published;
 mod relief;
 #[cfg(test)]
 mod relief_tests;
@@ -45,7 +47,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::bot::{Bot, Open};
+use self::membership::Membership;
 use self::outcome::KILLED;
+use self::ownership::Post;
 use self::relief::Relief;
 use self::report::Reports;
 use self::shared::Shared;
@@ -91,6 +95,8 @@ pub struct Settings {
     pub storms: StormOptions,
     /// The bot that is told of alarmbell's own troubles.
     pub report_bot: Option<Arc<str>>,
+    /// Hash of the config: replicas compare theirs.
+    pub config_hash: String,
 }
 
 impl Settings {
@@ -115,6 +121,7 @@ pub struct Dispatcher {
     /// Whether the store does not know yet who falls back to whom.
     fallbacks_owed: AtomicBool,
     reports: Reports,
+    post: Post,
 }
 
 /// What a dispatcher is made of.
@@ -139,6 +146,7 @@ impl Dispatcher {
     /// # Errors
     /// When its metrics can not be registered.
     pub fn new(parts: Parts, metrics: DispatchMetrics, registry: &Registry) -> prometheus::Result<Self> {
+        let membership = parts.store.cluster().map(|_| Membership::new());
         let shared = Arc::new(Shared {
             store: parts.store,
             clock: parts.clock,
@@ -149,14 +157,19 @@ impl Dispatcher {
             bots: RwLock::default(),
             robots: Mutex::default(),
             dead_letters: Mutex::default(),
+            membership,
         });
         registry.register(Box::new(metrics::QueueCollector::new(&shared)?))?;
+        if shared.membership.is_some() {
+            registry.register(Box::new(metrics::ClusterCollector::new(&shared)?))?;
+        }
         Ok(Self {
             shared,
             running: tokio::sync::Mutex::default(),
             retention: parts.retention,
             fallbacks_owed: AtomicBool::new(false),
             reports: Reports::default(),
+            post: Post::default(),
         })
     }
 
@@ -172,11 +185,8 @@ impl Dispatcher {
 
     /// The answer to the last beat that had one; empty before, and for a store of one process.
     pub fn pulse(&self) -> Pulse {
-        Pulse::default()
+        self.shared.membership.as_ref().map(|membership| membership.heard().pulse).unwrap_or_default()
     }
-
-    /// Reads anew how bots stand that other replicas speak for, at most once a second.
-    pub async fn refresh_views(&self) {}
 
     /// Of each of these alerts, the bots of the config whose chats know, or will be told, that it fires: they must hear of
     /// its end too. Asked of the store when replicas share it, since other replicas took or told the firing.
@@ -236,12 +246,14 @@ impl Dispatcher {
             bot.ring();
         }
         self.fallbacks_owed.store(true, Ordering::Relaxed);
+        self.post.enlist();
         // A store that does not answer must leave no bot without its workers.
         let lifted = self.lift().await;
         for (name, config) in &settings.bots {
             self.shared.metrics.bot(name);
-            if !running.contains_key(name) {
-                running.insert(Arc::clone(name), self.spawn(config).await);
+            // Bots that other replicas speak for have no workers here.
+            if let Some(bot) = self.shared.ours(name).filter(|_| !running.contains_key(name)) {
+                running.insert(Arc::clone(name), self.spawn(&bot, config).await);
             }
         }
         drop(running);
@@ -261,12 +273,11 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn spawn(&self, config: &Arc<BotConfig>) -> Running {
+    async fn spawn(&self, bot: &Arc<Bot>, config: &Arc<BotConfig>) -> Running {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let bot = self.shared.bot(&config.name);
         bot.set_speaker(None);
-        self.close_foreign(&bot, config).await;
-        self.lock_open(&bot, config).await;
+        self.close_foreign(bot, config).await;
+        self.lock_open(bot, config).await;
         let client = client(&config.http);
         let works = client.is_ok();
         match client {
@@ -277,7 +288,7 @@ impl Dispatcher {
                     robot.prepare(&robot_config.rate_limits);
                     let worker = Worker {
                         shared: Arc::clone(&self.shared),
-                        bot: Arc::clone(&bot),
+                        bot: Arc::clone(bot),
                         config: Arc::clone(config),
                         robot_config: robot_config.clone(),
                         robot,
@@ -296,7 +307,7 @@ impl Dispatcher {
             }
         }
         if config.fallback.is_some() {
-            tasks.spawn(Relief::new(&self.shared, &bot, config, !works, &stop).supervised());
+            tasks.spawn(Relief::new(&self.shared, bot, config, !works, &stop).supervised());
         }
         Running { config: Arc::clone(config), works, stop, tasks }
     }
@@ -318,6 +329,9 @@ impl Dispatcher {
                 continue;
             }
             if let Err(error) = outcome::give_up(&self.shared, bot, &open.message, KILLED).await {
+                if let StoreError::Fenced = error {
+                    self.shared.fence(&bot.name);
+                }
                 tracing::warn!(bot = %bot.name, %error, "an old message can not be closed yet");
                 kept.push_back(open);
                 continue;
@@ -349,7 +363,11 @@ impl Dispatcher {
     async fn rehome_all(&self) -> Result<(), StoreError> {
         let settings = self.shared.settings.load_full();
         for bot in self.shared.all_bots() {
-            if settings.bots.contains_key(&bot.name) || bot.queue().is_empty() {
+            if settings.bots.contains_key(&bot.name) || bot.queue().is_empty() || !bot.is_ours() {
+                continue;
+            }
+            // A replica that has another config may still know it.
+            if !self.all_agree(&settings) {
                 continue;
             }
             // A reload that is under way stops its workers first: one may have a message in flight.
@@ -365,15 +383,21 @@ impl Dispatcher {
                 Some(name) => vec![name],
                 None => settings.default_bots.clone(),
             };
-            let moved = self.shared.store.rehome(Arc::clone(&bot.name), to.clone(), self.shared.clock.now_ms()).await?;
+            let rehomed = self.shared.store.rehome(Arc::clone(&bot.name), to.clone(), self.shared.clock.now_ms()).await;
+            if let Err(StoreError::Fenced) = rehomed {
+                self.shared.fence(&bot.name);
+                continue;
+            }
+            let moved = rehomed?;
             bot.queue().moved(up_to, to.is_empty());
             tracing::warn!(bot = %bot.name, alerts = moved, to = ?to, "alerts of a bot that is gone were moved");
         }
         Ok(())
     }
 
-    /// Stops the workers: each finishes the message that it has begun.
+    /// Stops the workers: each finishes the message that it has begun. Then whatever other replicas may tell is theirs.
     pub async fn stop(&self) {
+        self.post.close();
         let running = std::mem::take(&mut *self.running.lock().await);
         for run in running.values() {
             run.stop.cancel();
@@ -382,5 +406,6 @@ impl Dispatcher {
         for run in running.into_values() {
             run.tasks.wait().await;
         }
+        self.leave().await;
     }
 }

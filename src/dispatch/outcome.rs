@@ -14,6 +14,18 @@ use crate::model::{BotKind, How, Kind, Labels, Millis, Status, StormState, ToldA
 use crate::store::{Effect, NewDeadLetter, OpenMessage, Outcome, RobotState, StoreError, ToldState};
 use crate::waiting::Item;
 
+/// Why an attempt ended without a request.
+const UNSENT: &str = "the lease ran out before the request was written";
+
+/// Whether an outcome was written down.
+enum Written {
+    Done,
+    /// The worker was told to stop before the store answered.
+    Never,
+    /// Another replica speaks for the bot.
+    Fenced,
+}
+
 /// Superseded rows that one outcome deletes, at most.
 const GARBAGE: usize = 500;
 
@@ -44,17 +56,20 @@ impl Worker {
             superseded: garbage.clone(),
             storm,
         };
-        loop {
-            match self.shared.store.finish(outcome.clone()).await {
-                Ok(()) => break,
-                Err(StoreError::NotFound) => break,
-                Err(error) => {
-                    tracing::error!(bot = %self.bot.name, %error, "an outcome can not be written; sending waits");
-                    if self.sleep(STORE_AGAIN).await.is_err() {
-                        self.leave_open(letter, attempt, garbage);
-                        return;
-                    }
-                }
+        match self.write_down(outcome).await {
+            Written::Done => {}
+            Written::Never => {
+                self.leave_open(letter, attempt, garbage);
+                return;
+            }
+            Written::Fenced => {
+                tracing::warn!(
+                    bot = %self.bot.name, id = %letter.id, verdict = verdict.as_str(),
+                    "another replica speaks for the bot by now; what became of a message of ours is not counted"
+                );
+                self.shared.metrics.attempt(&self.bot.name, &verdict);
+                self.robot.ended(self.shared.clock.mono());
+                return;
             }
         }
         self.bot.set_stuck(false);
@@ -62,6 +77,55 @@ impl Worker {
         self.robot.set(state.clone(), now_ms, self.shared.clock.mono());
         self.settle(letter, &verdict, step, storm, now_ms);
         self.report(letter, &verdict, &state);
+    }
+
+    /// The lease ran out before the request was written: the attempt ends, and everything is as before it.
+    pub(super) async fn unsent(&self, letter: &Letter, attempt: i64) {
+        let verdict = Verdict::Retry { reason: UNSENT.to_owned() };
+        let was_open = letter.text.is_empty();
+        let outcome = Outcome {
+            bot: Arc::clone(&self.bot.name),
+            robot: Arc::clone(&self.robot.id),
+            message: letter.id.clone(),
+            attempt,
+            ended_ms: self.shared.clock.now_ms(),
+            verdict: verdict.as_str(),
+            reason: UNSENT.to_owned(),
+            // It is not the robot's fault.
+            robot_state: self.robot.state().unwrap_or_default(),
+            effect: Effect::Kept { open: was_open },
+            superseded: Vec::new(),
+            storm: None,
+        };
+        tracing::warn!(bot = %self.bot.name, id = %letter.id, "{UNSENT}; the message waits");
+        let written = self.write_down(outcome).await;
+        self.robot.ended(self.shared.clock.mono());
+        match written {
+            Written::Done => {
+                self.shared.metrics.attempt(&self.bot.name, &verdict);
+                self.put_back(letter);
+            }
+            Written::Never | Written::Fenced => self.put_back(letter),
+        }
+    }
+
+    /// Asks the store until it has written an outcome down.
+    async fn write_down(&self, outcome: Outcome) -> Written {
+        loop {
+            match self.shared.store.finish(outcome.clone()).await {
+                Ok(()) | Err(StoreError::NotFound) => return Written::Done,
+                Err(StoreError::Fenced) => {
+                    self.shared.fence(&self.bot.name);
+                    return Written::Fenced;
+                }
+                Err(error) => {
+                    tracing::error!(bot = %self.bot.name, %error, "an outcome can not be written; sending waits");
+                    if self.sleep(STORE_AGAIN).await.is_err() {
+                        return Written::Never;
+                    }
+                }
+            }
+        }
     }
 
     /// Nobody wrote down what became of the attempt. The next start treats its outcome as unknown; so does the worker

@@ -123,6 +123,10 @@ impl Relief {
             if down && (news || self.has_open()) {
                 let (complete, staying) = match self.round(&mut copied).await {
                     Ok(done) => done,
+                    Err(StoreError::Fenced) => {
+                        self.shared.fence(&self.bot.name);
+                        return;
+                    }
                     Err(error) => {
                         tracing::warn!(bot = %self.bot.name, %error, "the store does not answer; the takeover waits");
                         self.sleep(STORE_AGAIN).await;

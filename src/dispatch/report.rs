@@ -1,6 +1,6 @@
 //! Alarmbell's own troubles, told to the report bot: as alerts, so that they are kept, merged and resolved like others.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +38,9 @@ struct Inner {
     reload: Option<(String, Millis)>,
     /// Troubles that were reported and have not ended. One that died on its way to the chat is not repeated.
     raised: BTreeMap<Fingerprint, Subject>,
+    /// Subjects that are fine and of which no chat says otherwise, with their bots: the store need not be asked again. Only
+    /// with a store that replicas share.
+    settled: HashMap<Fingerprint, Arc<str>>,
     /// Bots that heard reports, besides those that would now.
     heard: BTreeSet<Arc<str>>,
 }
@@ -50,6 +53,8 @@ struct Subject {
     bot: Arc<str>,
     /// Which of the bot's robots, from 1; 0 for the bot as a whole.
     robot: usize,
+    /// The replica, for what is not of the whole; empty for a store of one process.
+    replica: Arc<str>,
 }
 
 /// How things stand with a subject.
@@ -74,6 +79,9 @@ impl Subject {
         if self.robot > 0 {
             labels.insert("robot".to_owned(), self.robot.to_string());
         }
+        if !self.replica.is_empty() {
+            labels.insert("replica".to_owned(), self.replica.to_string());
+        }
         labels
     }
 
@@ -82,11 +90,20 @@ impl Subject {
     }
 
     fn group(&self) -> u64 {
-        fnv1a([b"alarmbell".as_slice(), self.name.as_bytes(), self.bot.as_bytes()])
+        let mut parts = vec![b"alarmbell".as_slice(), self.name.as_bytes(), self.bot.as_bytes()];
+        if !self.replica.is_empty() {
+            parts.push(self.replica.as_bytes());
+        }
+        fnv1a(parts)
     }
 
     fn summary(&self, lang: Lang, standing: &Standing) -> String {
-        let Self { name, bot, robot } = self;
+        let Self { name, bot, robot, replica } = self;
+        let at = match (replica.is_empty(), lang) {
+            (true, _) => String::new(),
+            (false, Lang::Zh) => format!("{replica}："),
+            (false, Lang::En) => format!("{replica}: "),
+        };
         match (standing, lang) {
             (Standing::Wrong { reason, remedy, .. }, Lang::Zh) => {
                 let remedy = if remedy.is_empty() { String::new() } else { format!("。处理办法：{remedy}") };
@@ -95,7 +112,7 @@ impl Subject {
                     DEAD_LETTERS => {
                         format!("{bot} 有 {reason} 条告警以任何形式都被机器人拒收，见 /api/v1/dead-letters")
                     }
-                    _ => format!("新配置被拒绝，仍在使用旧配置：{reason}"),
+                    _ => format!("{at}新配置被拒绝，仍在使用旧配置：{reason}"),
                 }
             }
             (Standing::Wrong { reason, remedy, .. }, Lang::En) => {
@@ -105,18 +122,18 @@ impl Subject {
                     DEAD_LETTERS => {
                         format!("{bot}: the robot refused alerts in every form ({reason}); see /api/v1/dead-letters")
                     }
-                    _ => format!("The new config was refused, the old one stays in force: {reason}"),
+                    _ => format!("{at}The new config was refused, the old one stays in force: {reason}"),
                 }
             }
             (_, Lang::Zh) => match *name {
                 ROBOT_FAILING => format!("{bot} 的第 {robot} 个机器人恢复正常"),
                 DEAD_LETTERS => format!("{bot} 已没有被拒收的告警"),
-                _ => "新配置已生效".to_owned(),
+                _ => format!("{at}新配置已生效"),
             },
             (_, Lang::En) => match *name {
                 ROBOT_FAILING => format!("Robot {robot} of {bot} takes messages again"),
                 DEAD_LETTERS => format!("{bot} has no dead letters any more"),
-                _ => "The config is in force".to_owned(),
+                _ => format!("{at}The config is in force"),
             },
         }
     }
@@ -150,11 +167,16 @@ impl Dispatcher {
         let settings = self.shared.settings.load_full();
         let Some(chief) = settings.report_bot.as_ref().and_then(|name| settings.bots.get(name)) else { return Ok(()) };
         let audience = self.audience(&settings, chief);
+        let standings = self.standings(&settings);
         let mut seen = HashSet::new();
-        for (subject, standing) in self.standings(&settings) {
+        self.forget_others(&settings);
+        let asked = standings.iter().filter(|(subject, standing)| self.must_ask(subject, standing));
+        let knows = self.who_knows(&audience, asked.map(|(subject, _)| subject).collect()).await?;
+        let nobody = Vec::new;
+        for (subject, standing) in standings {
             let fingerprint = subject.fingerprint();
             seen.insert(fingerprint);
-            let fires = self.who_knows(&audience, fingerprint);
+            let fires = knows.get(&fingerprint).cloned().unwrap_or_else(nobody);
             let raised = self.is_raised(fingerprint);
             match standing {
                 Standing::Unknown => {}
@@ -179,8 +201,13 @@ impl Dispatcher {
             let inner = self.reports.inner.lock().unwrap_or_else(PoisonError::into_inner);
             inner.raised.iter().filter(|(known, _)| !seen.contains(known)).map(|(_, subject)| subject.clone()).collect()
         };
+        if !gone.is_empty() && !self.all_agree(&settings) {
+            // Another replica may still have them.
+            return Ok(());
+        }
+        let knows = self.who_knows(&audience, gone.iter().collect()).await?;
         for subject in gone {
-            let fires = self.who_knows(&audience, subject.fingerprint());
+            let fires = knows.get(&subject.fingerprint()).cloned().unwrap_or_else(nobody);
             self.end(&settings, &subject, fires).await?;
         }
         Ok(())
@@ -190,8 +217,26 @@ impl Dispatcher {
         if !fires.is_empty() {
             self.append_report(settings, subject, &Standing::Fine, &fires).await?;
         }
-        self.reports.inner.lock().unwrap_or_else(PoisonError::into_inner).raised.remove(&subject.fingerprint());
+        let mut inner = self.reports.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.raised.remove(&subject.fingerprint());
+        if self.is_shared() {
+            inner.settled.insert(subject.fingerprint(), Arc::clone(&subject.bot));
+        }
         Ok(())
+    }
+
+    /// Whether the chats that know of it matter.
+    fn must_ask(&self, subject: &Subject, standing: &Standing) -> bool {
+        if !self.is_shared() {
+            return true;
+        }
+        let inner = self.reports.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let fingerprint = subject.fingerprint();
+        match standing {
+            Standing::Unknown => false,
+            Standing::Wrong { .. } => !inner.raised.contains_key(&fingerprint),
+            Standing::Fine => !inner.settled.contains_key(&fingerprint),
+        }
     }
 
     fn is_raised(&self, fingerprint: Fingerprint) -> bool {
@@ -199,7 +244,9 @@ impl Dispatcher {
     }
 
     fn raise(&self, fingerprint: Fingerprint, subject: Subject) {
-        self.reports.inner.lock().unwrap_or_else(PoisonError::into_inner).raised.insert(fingerprint, subject);
+        let mut inner = self.reports.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.settled.remove(&fingerprint);
+        inner.raised.insert(fingerprint, subject);
     }
 
     /// The report bot, whoever may speak for it, and whoever heard reports before a reload.
@@ -215,17 +262,62 @@ impl Dispatcher {
         inner.heard.iter().filter_map(|name| settings.bots.get(name).map(Arc::clone)).collect()
     }
 
-    fn who_knows(&self, audience: &[Arc<BotConfig>], fingerprint: Fingerprint) -> Vec<Arc<BotConfig>> {
-        let fires = |config: &&Arc<BotConfig>| self.shared.bot(&config.name).queue().fires(fingerprint);
-        audience.iter().filter(fires).map(Arc::clone).collect()
+    /// Of the audience those whose chats know, or will be told, of each subject's trouble.
+    async fn who_knows(
+        &self,
+        audience: &[Arc<BotConfig>],
+        subjects: Vec<&Subject>,
+    ) -> Result<HashMap<Fingerprint, Vec<Arc<BotConfig>>>, StoreError> {
+        let fingerprints: Vec<Fingerprint> = subjects.into_iter().map(Subject::fingerprint).collect();
+        let mut knows: HashMap<Fingerprint, Vec<Arc<BotConfig>>> = HashMap::new();
+        if fingerprints.is_empty() {
+            return Ok(knows);
+        }
+        if self.is_shared() {
+            for (fingerprint, bot) in self.firing_bots(&fingerprints).await? {
+                if let Some(config) = audience.iter().find(|config| config.name == bot) {
+                    knows.entry(fingerprint).or_default().push(Arc::clone(config));
+                }
+            }
+            return Ok(knows);
+        }
+        for config in audience {
+            let bot = self.shared.bot(&config.name);
+            let queue = bot.queue();
+            for fingerprint in fingerprints.iter().filter(|fingerprint| queue.fires(**fingerprint)) {
+                knows.entry(*fingerprint).or_default().push(Arc::clone(config));
+            }
+        }
+        Ok(knows)
+    }
+
+    /// What was raised about bots that another replica speaks for by now is that one's to end.
+    fn forget_others(&self, settings: &Settings) {
+        let others = |bot: &Arc<str>| settings.bots.contains_key(bot) && self.shared.ours(bot).is_none();
+        let mut inner = self.reports.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.raised.retain(|_, subject| subject.bot.is_empty() || !others(&subject.bot));
+        inner.settled.retain(|_, bot| bot.is_empty() || self.shared.ours(bot).is_some());
+    }
+
+    /// Whether every replica has this config.
+    pub(super) fn all_agree(&self, settings: &Settings) -> bool {
+        let membership = self.shared.membership.as_ref();
+        membership.is_none_or(|membership| membership.heard().all_have(&settings.config_hash))
     }
 
     /// Everything that could be in trouble, and whether it is.
     fn standings(&self, settings: &Settings) -> Vec<(Subject, Standing)> {
         let mut all = Vec::new();
         for config in settings.bots.values() {
+            // Whoever speaks for a bot reports of it.
+            let Some(bot) = self.shared.ours(&config.name) else { continue };
             for (at, robot) in self.shared.robots_of(config).iter().enumerate() {
-                let subject = Subject { name: ROBOT_FAILING, bot: Arc::clone(&config.name), robot: at + 1 };
+                let subject = Subject {
+                    name: ROBOT_FAILING,
+                    bot: Arc::clone(&config.name),
+                    robot: at + 1,
+                    replica: Arc::default(),
+                };
                 let time = robot.failing_for(self.shared.clock.mono());
                 let standing = match robot.state() {
                     // Nothing was sent since the start.
@@ -240,8 +332,8 @@ impl Dispatcher {
                 };
                 all.push((subject, standing));
             }
-            let subject = Subject { name: DEAD_LETTERS, bot: Arc::clone(&config.name), robot: 0 };
-            let bot = self.shared.bot(&config.name);
+            let subject =
+                Subject { name: DEAD_LETTERS, bot: Arc::clone(&config.name), robot: 0, replica: Arc::default() };
             let dead = bot.queue().terms().dead;
             let standing = match self.shared.letters(&config.name, dead) {
                 None => Standing::Unknown,
@@ -254,7 +346,18 @@ impl Dispatcher {
             };
             all.push((subject, standing));
         }
-        let subject = Subject { name: RELOAD_FAILED, bot: "".into(), robot: 0 };
+        let replica: Arc<str> = match &self.shared.membership {
+            None => Arc::default(),
+            Some(membership) => match membership.heard().name() {
+                Some(name) => name.into(),
+                // Two of a name would end each other's reports.
+                None => membership.heard().pulse.me.into(),
+            },
+        };
+        if replica.is_empty() && self.is_shared() {
+            return all;
+        }
+        let subject = Subject { name: RELOAD_FAILED, bot: "".into(), robot: 0, replica };
         let reload = self.reports.inner.lock().unwrap_or_else(PoisonError::into_inner).reload.clone();
         let standing = reload.map_or(Standing::Fine, |(reason, since_ms)| Standing::Wrong {
             since_ms,
@@ -297,7 +400,7 @@ impl Dispatcher {
             "groupLabels": subject.labels(),
             "commonLabels": labels,
             "version": "4",
-            "groupKey": format!("alarmbell/{}/{}", subject.name, subject.bot),
+            "groupKey": format!("alarmbell/{}/{}{}", subject.name, subject.bot, subject.replica),
         });
         let heads = to.iter().map(|config| {
             let silent = status == Status::Resolved && !config.send_resolved;

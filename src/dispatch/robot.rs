@@ -55,6 +55,9 @@ struct Inner {
     /// Whether an attempt is on its way.
     flying: bool,
     loaded: bool,
+    /// Whether another replica may still be sending: an attempt of one that is gone holds its token until it is ended, or
+    /// for ten minutes. Only with a store that replicas share.
+    held: bool,
 }
 
 impl Inner {
@@ -88,6 +91,7 @@ impl Robot {
                 last_attempt: 0,
                 flying: false,
                 loaded: false,
+                held: false,
             }),
         })
     }
@@ -104,7 +108,8 @@ impl Robot {
         }
     }
 
-    /// Reads what is stored of it, once; and again when the limits look farther back than before.
+    /// Reads what is stored of it, once; again when the limits look farther back than before, and each time while another
+    /// replica's attempt is open.
     pub(super) async fn load(
         &self,
         store: &dyn Store,
@@ -114,7 +119,7 @@ impl Robot {
         let wanted: Vec<(u32, Duration)> = limits.iter().map(|limit| (limit.messages, limit.per)).collect();
         {
             let inner = self.inner();
-            if inner.loaded && inner.limits == wanted {
+            if inner.loaded && inner.limits == wanted && !inner.held {
                 return Ok(());
             }
         }
@@ -125,6 +130,7 @@ impl Robot {
         let mut inner = self.inner();
         inner.bucket.set_limits(&wanted);
         inner.bucket.restore(attempts.iter().map(|attempt| times(attempt, now_ms)), now_ms, now);
+        inner.held = store.cluster().is_some() && attempts.iter().any(|attempt| is_open(attempt, now_ms));
         inner.last_attempt = attempts.iter().map(|attempt| attempt.id).max().unwrap_or(0).max(inner.last_attempt);
         inner.limits = wanted;
         if !inner.loaded {
@@ -136,6 +142,19 @@ impl Robot {
             inner.loaded = true;
         }
         Ok(())
+    }
+
+    /// Whether what is stored of it must be read anew before each attempt.
+    pub(super) fn is_held(&self) -> bool {
+        self.inner().held
+    }
+
+    /// Forgets what was read: another replica may use it from now on.
+    pub(super) fn unload(&self) {
+        let mut inner = self.inner();
+        inner.set_state(RobotState::default(), 0, Duration::ZERO);
+        inner.paused_until = Duration::ZERO;
+        inner.loaded = false;
     }
 
     /// When the next attempt may start.
@@ -155,9 +174,10 @@ impl Robot {
     }
 
     /// Learns of attempts that another process made.
-    pub(super) fn learn(&self, others: &[AttemptTimes], clock: &dyn Clock) {
+    pub(super) fn learn(&self, others: &[AttemptTimes], shared: bool, clock: &dyn Clock) {
         let (now_ms, now) = (clock.now_ms(), clock.mono());
         let mut inner = self.inner();
+        inner.held |= shared && others.iter().any(|other| is_open(other, now_ms));
         inner.bucket.add(others.iter().map(|other| times(other, now_ms)), now_ms, now);
         inner.last_attempt = others.iter().map(|attempt| attempt.id).fold(inner.last_attempt, i64::max);
     }
@@ -284,6 +304,11 @@ impl Robot {
 fn times(attempt: &AttemptTimes, now_ms: Millis) -> (Millis, Option<Millis>) {
     let left = attempt.started_ms.saturating_add(LEFT_BEHIND_MS);
     (attempt.started_ms, attempt.ended_ms.or((left < now_ms).then_some(left)))
+}
+
+/// Whether it holds its token still, though nobody may be left who would end it.
+fn is_open(attempt: &AttemptTimes, now_ms: Millis) -> bool {
+    attempt.ended_ms.is_none() && attempt.started_ms.saturating_add(LEFT_BEHIND_MS) >= now_ms
 }
 
 pub(super) fn millis(duration: Duration) -> Millis {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 
-use super::bot::{Bot, Open};
+use super::bot::{Bot, Open, Standing};
+use super::membership::Membership;
 use super::robot::Robot;
 use super::{BotConfig, DispatchMetrics, RandomBytes, RandomFraction, Settings};
 use crate::channel;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(super) robots: Mutex<HashMap<Arc<str>, Arc<Robot>>>,
     /// Dead letters when they were counted, and how many alerts had died by then.
     pub(super) dead_letters: Mutex<HashMap<Arc<str>, (u64, u64)>>,
+    /// Our place among replicas that share the store; `None` for a store of one process, whose bots are all ours.
+    pub(super) membership: Option<Membership>,
 }
 
 impl Shared {
@@ -35,8 +38,39 @@ impl Shared {
         }
         let mut bots = self.bots.write().unwrap_or_else(PoisonError::into_inner);
         let options = self.settings.load().options;
-        let new = || Bot::new(Arc::clone(name), Queue::new(options, Terms::default()));
+        let new = || Bot::new(Arc::clone(name), Queue::new(options, Terms::default()), Standing::Ours);
         Arc::clone(bots.entry(Arc::clone(name)).or_insert_with(new))
+    }
+
+    /// A bot that this replica speaks for. A store of one process speaks for every bot, also for those that nobody has
+    /// heard of.
+    pub(super) fn ours(&self, name: &Arc<str>) -> Option<Arc<Bot>> {
+        if self.membership.is_none() {
+            return Some(self.bot(name));
+        }
+        self.here(name).filter(|bot| bot.is_ours())
+    }
+
+    /// A bot of which something is known here, whether it is coming, ours or leaving.
+    pub(super) fn here(&self, name: &str) -> Option<Arc<Bot>> {
+        self.bots.read().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone)
+    }
+
+    /// Nothing is known of this bot any more: what comes to us again is read anew.
+    pub(super) fn drop_bot(&self, name: &str) -> Option<Arc<Bot>> {
+        self.bots.write().unwrap_or_else(PoisonError::into_inner).remove(name)
+    }
+
+    /// The store said that another replica speaks for this bot.
+    pub(super) fn fence(&self, bot: &Arc<str>) {
+        if let Some(membership) = &self.membership {
+            membership.fence(bot);
+        }
+    }
+
+    /// Whether a request to a robot may begin now.
+    pub(super) fn may_send(&self) -> bool {
+        self.membership.as_ref().is_none_or(|membership| membership.may_send(&*self.clock))
     }
 
     /// Dead letters kept of a bot of whose alerts so many have died until now. `None` before they are counted.
@@ -45,10 +79,10 @@ impl Shared {
         letters.get(bot).map(|(kept, before)| kept + died.saturating_sub(*before))
     }
 
-    /// In name order.
+    /// Those that this replica speaks for, in name order.
     pub(super) fn all_bots(&self) -> Vec<Arc<Bot>> {
         let bots = self.bots.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = bots.values().map(Arc::clone).collect();
+        let mut all: Vec<_> = bots.values().filter(|bot| bot.is_here()).map(Arc::clone).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
@@ -89,7 +123,8 @@ impl Feed for Shared {
             };
             queue.remember(state.fingerprint, state.group, told);
         }
-        let bot = Bot::new(Arc::clone(name), queue);
+        let standing = if self.membership.is_some() { Standing::Coming } else { Standing::Ours };
+        let bot = Bot::new(Arc::clone(name), queue, standing);
         {
             let mut desk = bot.desk();
             desk.open = image.open.into_iter().map(|message| Open { message, items: None }).collect();
@@ -108,7 +143,14 @@ impl Feed for Shared {
             by_bot.entry(name).or_default().push(head);
         }
         for (name, heads) in by_bot {
-            let bot = self.bot(name);
+            let bot = match self.membership {
+                None => self.bot(name),
+                // Without its image its heads say nothing: it has just left.
+                Some(_) => match self.here(name) {
+                    Some(bot) => bot,
+                    None => continue,
+                },
+            };
             {
                 let mut queue = bot.queue();
                 for head in heads {

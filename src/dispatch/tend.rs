@@ -51,9 +51,16 @@ impl Dispatcher {
                 if garbage.is_empty() {
                     break;
                 }
-                if let Err(error) = self.shared.store.superseded(bot.name.clone(), garbage.clone()).await {
-                    bot.queue().return_garbage(garbage);
-                    return Err(error);
+                match self.shared.store.superseded(bot.name.clone(), garbage.clone()).await {
+                    Ok(()) => {}
+                    Err(StoreError::Fenced) => {
+                        self.shared.fence(&bot.name);
+                        break;
+                    }
+                    Err(error) => {
+                        bot.queue().return_garbage(garbage);
+                        return Err(error);
+                    }
                 }
             }
             if forget {
@@ -68,7 +75,9 @@ impl Dispatcher {
             resolved_before_ms: now_ms - ms(Options::default().resolved_memory),
             attempts_before_ms: now_ms - ms(ATTEMPTS_KEPT),
         };
-        while self.shared.store.clean(retention).await? {
+        // All replicas may, but one is enough.
+        let cleans = self.shared.membership.as_ref().is_none_or(|membership| membership.heard().is_first());
+        while cleans && self.shared.store.clean(retention).await? {
             tokio::task::yield_now().await;
         }
         self.shared.store.size().await?;
@@ -99,7 +108,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn count(&self) -> Result<(), StoreError> {
+    pub(super) async fn count(&self) -> Result<(), StoreError> {
         // Those that die meanwhile may be counted twice until the next time, and are not missed.
         let died: Vec<_> =
             self.shared.all_bots().iter().map(|bot| (bot.name.clone(), bot.queue().terms().dead)).collect();

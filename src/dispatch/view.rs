@@ -1,10 +1,19 @@
 //! What the API shows of each bot.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
 use super::Dispatcher;
+use super::published::Published;
+use super::robot::Robot;
 use crate::model::{BotKind, Millis};
 
 /// One robot of a bot; never its URL.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RobotView {
     /// Hash of its URL.
     pub id: String,
@@ -22,6 +31,22 @@ pub struct RobotView {
     pub remedy: String,
     /// Nothing is sent before this time; 0 for none.
     pub paused_until_ms: Millis,
+}
+
+impl RobotView {
+    pub(super) fn of(robot: &Robot, stuck: bool, now: Duration) -> Self {
+        let (state, tokens, up) = robot.view(now);
+        Self {
+            id: robot.id.to_string(),
+            tokens,
+            up: up && !stuck,
+            last_verdict: state.last_verdict,
+            last_verdict_ms: state.last_verdict_ms,
+            reason: state.reason,
+            remedy: state.remedy,
+            paused_until_ms: state.paused_until_ms,
+        }
+    }
 }
 
 /// One bot.
@@ -43,46 +68,37 @@ pub struct BotView {
     pub robots: Vec<RobotView>,
 }
 
+impl BotView {
+    fn of(name: &str, kind: Option<BotKind>, view: &Published) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            waiting_alerts: view.waiting,
+            waiting_groups: view.groups,
+            oldest_ms: view.oldest_ms,
+            spoken_for_by: view.spoken_for_by.clone(),
+            robots: view.robots.clone(),
+        }
+    }
+}
+
 impl Dispatcher {
-    /// Every bot of the config, and those that are gone while alerts still wait for them.
+    /// Every bot of the config, and those that are gone while alerts still wait for them. Of bots that other replicas speak
+    /// for, as those last published and [`Dispatcher::refresh_views`] last read it.
     pub fn bots(&self) -> Vec<BotView> {
         let settings = self.shared.settings.load_full();
-        for name in settings.bots.keys() {
+        let mut known: BTreeMap<Arc<str>, Arc<Published>> = match &self.shared.membership {
             // A bot that was never told anything has its line too.
-            self.shared.bot(name);
-        }
-        let now = self.shared.clock.mono();
-        let mut views = Vec::new();
-        for bot in self.shared.all_bots() {
-            let config = settings.bots.get(&bot.name);
-            let queue = bot.queue();
-            if config.is_none() && queue.is_empty() {
-                continue;
+            None => settings.bots.keys().map(|name| (self.shared.bot(name).name.clone(), Arc::default())).collect(),
+            Some(membership) => {
+                let nothing = settings.bots.keys().map(|name| (Arc::clone(name), Arc::default()));
+                nothing.chain(membership.views.all()).collect()
             }
-            let robots = config.map(|config| self.shared.robots_of(config)).unwrap_or_default();
-            let robots = robots.iter().map(|robot| {
-                let (state, tokens, up) = robot.view(now);
-                RobotView {
-                    id: robot.id.to_string(),
-                    tokens,
-                    up: up && !bot.is_stuck(),
-                    last_verdict: state.last_verdict,
-                    last_verdict_ms: state.last_verdict_ms,
-                    reason: state.reason,
-                    remedy: state.remedy,
-                    paused_until_ms: state.paused_until_ms,
-                }
-            });
-            views.push(BotView {
-                name: bot.name.to_string(),
-                kind: config.map(|config| config.kind),
-                waiting_alerts: queue.len(),
-                waiting_groups: u64::try_from(queue.groups_waiting()).unwrap_or(u64::MAX),
-                oldest_ms: queue.oldest_ms(),
-                spoken_for_by: bot.speaker().map(|name| name.to_string()),
-                robots: robots.collect(),
-            });
-        }
-        views
+        };
+        let here = self.shared.all_bots();
+        known.extend(here.iter().map(|bot| (Arc::clone(&bot.name), Arc::new(Published::of(&self.shared, bot)))));
+        let kind = |name: &Arc<str>| settings.bots.get(name).map(|config| config.kind);
+        let views = known.iter().map(|(name, view)| BotView::of(name, kind(name), view));
+        views.filter(|view| view.kind.is_some() || view.waiting_alerts > 0).collect()
     }
 }

@@ -57,6 +57,7 @@ impl Worker {
     /// one: its alerts are put back and the worker starts anew.
     pub(super) async fn supervised(self) {
         let worker = Arc::new(self);
+        worker.look_at_robot().await;
         loop {
             let running = Arc::clone(&worker);
             let Err(error) = tokio::spawn(async move { running.run().await }).await else { return };
@@ -69,6 +70,19 @@ impl Worker {
             if worker.sleep(STORE_AGAIN).await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// A bot that comes from another replica may have a robot that fails: that is known before the first message.
+    async fn look_at_robot(&self) {
+        if self.shared.membership.is_none() {
+            return;
+        }
+        let _lane = self.robot.lane.lock().await;
+        let loaded = self.robot.load(&*self.shared.store, &*self.shared.clock, &self.robot_config.rate_limits);
+        if let Err(error) = loaded.await {
+            // It is tried again before each message.
+            tracing::debug!(bot = %self.bot.name, %error, "what is stored of the robot can not be read yet");
         }
     }
 
@@ -114,6 +128,10 @@ impl Worker {
             let turn = self.turn().await;
             self.hand().take();
             drop(lane);
+            if let Err(StoreError::Fenced) = turn {
+                self.shared.fence(&self.bot.name);
+                return;
+            }
             if let Err(error) = turn {
                 tracing::warn!(bot = %self.bot.name, %error, "the store does not answer; sending waits");
                 if self.sleep(STORE_AGAIN).await.is_err() {
@@ -162,8 +180,22 @@ impl Worker {
         }
     }
 
-    /// Waits until the robot may be sent to.
-    async fn due(&self) -> Result<(), Stopped> {
+    /// Waits until the robot may be sent to, as far as the store knows of other replicas' attempts.
+    async fn due(&self) -> Result<Result<(), Stopped>, StoreError> {
+        loop {
+            self.robot.load(&*self.shared.store, &*self.shared.clock, &self.robot_config.rate_limits).await?;
+            let before = self.shared.clock.mono();
+            if self.due_here().await.is_err() {
+                return Ok(Err(Stopped));
+            }
+            if self.shared.clock.mono() == before || !self.robot.is_held() {
+                return Ok(Ok(()));
+            }
+        }
+    }
+
+    /// Waits until the robot may be sent to, as far as is known here.
+    async fn due_here(&self) -> Result<(), Stopped> {
         loop {
             let lifted = self.robot.lifted.notified();
             tokio::pin!(lifted);
@@ -184,8 +216,7 @@ impl Worker {
     /// One message, from the choice to its outcome. The newest state and the newest template win, so the choice is
     /// made only when the robot can be sent to.
     async fn turn(&self) -> Result<(), StoreError> {
-        self.robot.load(&*self.shared.store, &*self.shared.clock, &self.robot_config.rate_limits).await?;
-        if self.due().await.is_err() {
+        if self.due().await?.is_err() || self.leased().await.is_err() {
             return Ok(());
         }
         let Some(letter) = self.compose().await? else { return Ok(()) };
@@ -206,9 +237,28 @@ impl Worker {
                 return Err(error);
             }
         };
-        let verdict = self.send(&letter).await;
-        self.conclude(&letter, attempt, verdict).await;
+        match self.send(&letter).await {
+            Some(verdict) => self.conclude(&letter, attempt, verdict).await,
+            None => self.unsent(&letter, attempt).await,
+        }
         Ok(())
+    }
+
+    /// Waits until the lease is long enough for a request.
+    async fn leased(&self) -> Result<(), Stopped> {
+        let Some(membership) = &self.shared.membership else { return Ok(()) };
+        loop {
+            // Before the question, so that nothing falls between.
+            let mut renewals = membership.renewals();
+            if self.shared.may_send() {
+                return Ok(());
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return Err(Stopped),
+                _ = renewals.changed() => {}
+                () = self.shared.clock.sleep_until(self.shared.clock.mono() + STORE_AGAIN) => {}
+            }
+        }
     }
 
     /// Commits the attempt before its first byte leaves; `None` when another process has used the robot meanwhile.
@@ -244,7 +294,7 @@ impl Worker {
                     // One message in flight per robot, also of the `send` command: asked again until it has ended.
                     let _ = self.sleep(LOOK_AGAIN).await;
                 } else {
-                    self.robot.learn(&others, &*self.shared.clock);
+                    self.robot.learn(&others, self.shared.membership.is_some(), &*self.shared.clock);
                     // It may have got a penalty by them.
                     self.robot.reload_state(&*self.shared.store, &*self.shared.clock).await?;
                 }
@@ -253,17 +303,23 @@ impl Worker {
         }
     }
 
-    async fn send(&self, letter: &Letter) -> Verdict {
+    /// `None` when it was not sent, because the lease ran out.
+    async fn send(&self, letter: &Letter) -> Option<Verdict> {
         let RobotConfig { url, secret, .. } = &self.robot_config;
         let kind = self.config.kind;
         let request = channel::sign(kind, url, secret.as_ref(), &letter.body, self.shared.clock.now_ms());
         let start = self.shared.clock.mono();
-        let sent = client::send(&self.client, request).await;
+        let sent = if self.shared.membership.is_some() {
+            let shared = Arc::clone(&self.shared);
+            client::send_if(&self.client, request, Arc::new(move || shared.may_send())).await?
+        } else {
+            client::send(&self.client, request).await
+        };
         let end = self.shared.clock.mono();
         self.shared.metrics.send_took(kind, end.saturating_sub(start));
-        match sent {
+        Some(match sent {
             Ok(Reply { status, body }) => channel::verdict(kind, status, &body, self.robot.failures()),
             Err(verdict) => verdict,
-        }
+        })
     }
 }

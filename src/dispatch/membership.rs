@@ -1,0 +1,135 @@
+//! What a replica knows of its place among those that share the store: how long its lease lasts, who else is there, which
+//! bots are on their way out of its hands, and how other replicas' bots stand.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+use super::client;
+use super::published::Views;
+use crate::clock::Clock;
+use crate::model::Millis;
+use crate::store::{LEASE, Pulse};
+
+/// When a beat began: on both clocks, since a machine that slept knows so by the wall clock only.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    pub(super) mono: Duration,
+    wall_ms: Millis,
+}
+
+impl Begun {
+    pub(super) fn now(clock: &dyn Clock) -> Self {
+        Self { mono: clock.mono(), wall_ms: clock.now_ms() }
+    }
+}
+
+/// The answer to a beat, and when that began.
+#[derive(Clone, Default)]
+pub(super) struct Heard {
+    pub(super) pulse: Pulse,
+    /// Monotonic.
+    pub(super) begun: Duration,
+}
+
+impl Heard {
+    /// Whether all replicas have this config.
+    pub(super) fn all_have(&self, config_hash: &str) -> bool {
+        let replicas = &self.pulse.replicas;
+        !replicas.is_empty() && replicas.iter().all(|replica| replica.config_hash == config_hash)
+    }
+
+    /// Whether this replica is the first of the list, which does what needs to be done once.
+    pub(super) fn is_first(&self) -> bool {
+        self.pulse.replicas.first().is_some_and(|first| first.id == self.pulse.me)
+    }
+
+    /// What people know this replica by, if nobody else has that name.
+    pub(super) fn name(&self) -> Option<&str> {
+        let Pulse { me, replicas, .. } = &self.pulse;
+        let name = &replicas.iter().find(|replica| replica.id == *me)?.name;
+        (replicas.iter().filter(|replica| replica.name == *name).count() == 1).then_some(name)
+    }
+}
+
+/// See the module's text.
+pub(super) struct Membership {
+    begun: watch::Sender<Option<Begun>>,
+    heard: watch::Sender<Heard>,
+    /// Bots on their way out of our hands: not claimed anew before the last worker has ended.
+    leaving: Mutex<HashSet<Arc<str>>>,
+    /// Bots of which the store said that another replica speaks for them.
+    fenced: Mutex<HashSet<Arc<str>>>,
+    /// Rung when one was fenced.
+    pub(super) rung: Notify,
+    /// Repeats that were recognised for bots that are gone from here.
+    pub(super) repeats: AtomicU64,
+    pub(super) views: Views,
+}
+
+impl Membership {
+    pub(super) fn new() -> Self {
+        Self {
+            begun: watch::Sender::new(None),
+            heard: watch::Sender::new(Heard::default()),
+            leaving: Mutex::default(),
+            fenced: Mutex::default(),
+            rung: Notify::new(),
+            repeats: AtomicU64::new(0),
+            views: Views::default(),
+        }
+    }
+
+    /// A beat was answered.
+    pub(super) fn beat(&self, begun: Begun, pulse: Pulse) {
+        self.begun.send_replace(Some(begun));
+        self.heard.send_replace(Heard { pulse, begun: begun.mono });
+    }
+
+    pub(super) fn heard(&self) -> Heard {
+        self.heard.borrow().clone()
+    }
+
+    pub(super) fn listen(&self) -> watch::Receiver<Heard> {
+        self.heard.subscribe()
+    }
+
+    /// What is left of the lease; 0 when it has run out.
+    pub(super) fn left(&self, clock: &dyn Clock) -> Duration {
+        let Some(begun) = *self.begun.borrow() else { return Duration::ZERO };
+        // A clock that was set back says nothing.
+        let wall = Duration::from_millis(u64::try_from(clock.now_ms().saturating_sub(begun.wall_ms)).unwrap_or(0));
+        LEASE.saturating_sub(clock.mono().saturating_sub(begun.mono).max(wall))
+    }
+
+    /// Whether a request to a robot that begins now ends before anybody else may begin one.
+    pub(super) fn may_send(&self, clock: &dyn Clock) -> bool {
+        self.left(clock) > client::TIMEOUT
+    }
+
+    /// Hears of renewals from now on.
+    pub(super) fn renewals(&self) -> watch::Receiver<Option<Begun>> {
+        self.begun.subscribe()
+    }
+
+    pub(super) fn leaving(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The store said that another replica speaks for this bot.
+    pub(super) fn fence(&self, bot: &Arc<str>) {
+        self.fenced.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(bot));
+        self.rung.notify_one();
+    }
+
+    pub(super) fn take_fenced(&self) -> HashSet<Arc<str>> {
+        std::mem::take(&mut *self.fenced.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn repeats(&self) -> u64 {
+        self.repeats.load(Ordering::Relaxed)
+    }
+}
