@@ -5,6 +5,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
 use alarmbell::model::{Fingerprint, Head, HeadFlags, How, Kind, Labels, MessageId, Millis, Status, ToldAlert};
 use alarmbell::store::{
@@ -163,7 +164,8 @@ impl Gate {
 
     /// The writer stands at the gate.
     pub(crate) async fn reached(&self) {
-        self.reached.notified().await;
+        let reached = tokio::time::timeout(Duration::from_secs(60), self.reached.notified());
+        reached.await.expect("nothing comes to the gate");
     }
 
     pub(crate) fn open(&self) {

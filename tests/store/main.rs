@@ -3,8 +3,10 @@
 
 mod accept;
 mod attempts;
+mod away;
 mod cluster;
 mod copy;
+mod hands;
 mod harness;
 mod history;
 mod letters;

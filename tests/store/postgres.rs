@@ -34,7 +34,7 @@ impl Engine {
     }
 
     async fn database(&self) -> &Database {
-        self.database.get_or_init(|| stopped_clock(&self.server, NOW)).await
+        self.database.get_or_init(|| stopped_clock(&self.server, TIME)).await
     }
 }
 
@@ -58,14 +58,18 @@ pub(crate) async fn advance(database: &Database, by: Duration) {
     database.run(&format!("UPDATE stopped.clock SET ms = ms + {}", by.as_millis())).await;
 }
 
-/// A clock that stands at [`NOW`].
-pub(crate) fn clock() -> Arc<dyn Clock> {
-    ManualClock::new(Timestamp::from_millisecond(NOW).unwrap())
+/// What time it is in the battery: attempts began before, and end later.
+const TIME: Millis = NOW + 500;
+
+/// A clock that stands at this time.
+fn clock(now_ms: Millis) -> Arc<dyn Clock> {
+    ManualClock::new(Timestamp::from_millisecond(now_ms).unwrap())
 }
 
-/// A replica's options, with its own home below `dir`.
-pub(crate) fn options(url: String, home: Option<PathBuf>) -> Options {
-    Options { name: "replica".to_owned(), poll: Duration::from_millis(20), ..Options::new(url.into(), home, clock()) }
+/// Options of a replica at this time, or of a guest, who has no home.
+pub(crate) fn options(url: String, home: Option<PathBuf>, now_ms: Millis) -> Options {
+    let poll = Duration::from_millis(20);
+    Options { name: "replica".to_owned(), poll, ..Options::new(url.into(), home, clock(now_ms)) }
 }
 
 /// Opens; a process that just ended in this home may hold it for a moment.
@@ -125,21 +129,21 @@ impl crate::harness::Engine for Engine {
 
     async fn open(&self, dir: &Path, bounds: Bounds) -> Arc<dyn Store> {
         let database = self.database().await;
-        let mut options = options(database.url(), Some(dir.to_owned()));
+        let mut options = options(database.url(), Some(dir.to_owned()), TIME);
         options.max_alerts = bounds.max_alerts.unwrap_or(options.max_alerts);
         options.max_bytes = bounds.max_bytes.unwrap_or(options.max_bytes);
         options.queue_ops = bounds.queue_ops.unwrap_or(options.queue_ops);
         let store = Arc::new(open(&options).await);
         let rows = database.client().await.query("SELECT name FROM alarmbell.bots ORDER BY id", &[]).await.unwrap();
         let known = rows.iter().map(|row| Arc::from(row.get::<_, &str>(0))).collect();
-        Arc::new(Speaker {
-            store,
+        let voice = Voice {
+            store: store.clone(),
             known,
             listens: OnceCell::new(),
             mine: Mutex::default(),
             claims: tokio::sync::Mutex::default(),
-            tasks: Mutex::default(),
-        })
+        };
+        Arc::new(Speaker { voice: Arc::new(voice), store, tasks: Mutex::default() })
     }
 
     async fn audit(&self, _: &Path) -> Audit {
@@ -151,20 +155,26 @@ impl crate::harness::Engine for Engine {
     }
 
     fn ends_attempts_at_open(&self) -> Option<Millis> {
-        Some(NOW)
+        Some(TIME)
     }
 }
 
 /// A replica that claims each bot before it does anything with it, as an engine of one process needs not.
 struct Speaker {
+    voice: Arc<Voice>,
+    store: Arc<PgStore>,
+    /// What is under way whether or not anybody polls, as on a writer thread.
+    tasks: Mutex<Vec<tokio::task::AbortHandle>>,
+}
+
+/// For which bots it speaks.
+struct Voice {
     store: Arc<PgStore>,
     /// Bots that were there when it was opened.
     known: Vec<Arc<str>>,
     listens: OnceCell<()>,
     mine: Mutex<HashSet<Arc<str>>>,
     claims: tokio::sync::Mutex<()>,
-    /// What is under way whether or not anybody polls, as on a writer thread.
-    tasks: Mutex<Vec<tokio::task::AbortHandle>>,
 }
 
 impl Drop for Speaker {
@@ -174,10 +184,9 @@ impl Drop for Speaker {
     }
 }
 
-impl Speaker {
+impl Voice {
     /// Speaks for these from now on.
-    async fn speak(&self, bots: impl IntoIterator<Item = Arc<str>>) -> Result<(), StoreError> {
-        let mut new: Vec<Arc<str>> = bots.into_iter().collect();
+    async fn speak(&self, mut new: Vec<Arc<str>>) -> Result<(), StoreError> {
         let keep_new = |new: &mut Vec<Arc<str>>| {
             let mine = self.mine.lock().unwrap();
             new.retain(|bot| !mine.contains(bot));
@@ -214,14 +223,24 @@ impl Speaker {
         self.mine.lock().unwrap().extend(bots);
         Ok(())
     }
+}
 
-    /// Does it in a task of its own.
-    async fn run<T, F>(&self, work: impl FnOnce(Arc<PgStore>) -> F) -> Result<T, StoreError>
+impl Speaker {
+    /// Speaks for these bots, and does it, in a task of its own.
+    async fn run<T, F>(
+        &self,
+        bots: impl IntoIterator<Item = Arc<str>>,
+        work: impl FnOnce(Arc<PgStore>) -> F + Send + 'static,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
-        let task = tokio::spawn(work(self.store.clone()));
+        let (voice, bots) = (self.voice.clone(), bots.into_iter().collect());
+        let task = tokio::spawn(async move {
+            voice.speak(bots).await?;
+            work(voice.store.clone()).await
+        });
         self.tasks.lock().unwrap().push(task.abort_handle());
         task.await.unwrap()
     }
@@ -230,13 +249,13 @@ impl Speaker {
 #[async_trait]
 impl Store for Speaker {
     async fn replay(&self, feed: Arc<dyn Feed>) -> Result<(), StoreError> {
-        assert!(!self.listens.initialized(), "replayed after first use");
-        self.listen(feed).await
+        assert!(!self.voice.listens.initialized(), "replayed after first use");
+        self.voice.listen(feed).await
     }
 
     /// Not in a task: it is in the queue when it was polled once.
     async fn append(&self, append: Append) -> Result<(), StoreError> {
-        self.speak(append.heads.iter().map(|head| head.bot.clone())).await?;
+        self.voice.speak(append.heads.iter().map(|head| head.bot.clone()).collect()).await?;
         self.store.append(append).await
     }
 
@@ -257,18 +276,15 @@ impl Store for Speaker {
     }
 
     async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
-        self.speak([begin.bot.clone()]).await?;
-        self.run(|store| async move { store.begin(begin).await }).await
+        self.run([begin.bot.clone()], move |store| async move { store.begin(begin).await }).await
     }
 
     async fn finish(&self, outcome: Outcome) -> Result<(), StoreError> {
-        self.speak([outcome.bot.clone()]).await?;
-        self.run(|store| async move { store.finish(outcome).await }).await
+        self.run([outcome.bot.clone()], move |store| async move { store.finish(outcome).await }).await
     }
 
     async fn superseded(&self, bot: Arc<str>, positions: Vec<i64>) -> Result<(), StoreError> {
-        self.speak([bot.clone()]).await?;
-        self.run(|store| async move { store.superseded(bot, positions).await }).await
+        self.run([bot.clone()], move |store| async move { store.superseded(bot, positions).await }).await
     }
 
     async fn set_robot(&self, robot: &str, state: RobotState) -> Result<(), StoreError> {
@@ -276,13 +292,17 @@ impl Store for Speaker {
     }
 
     async fn rehome(&self, from: Arc<str>, to: Vec<Arc<str>>, now_ms: Millis) -> Result<u64, StoreError> {
-        self.speak([from.clone()].into_iter().chain(to.clone())).await?;
-        self.run(|store| async move { store.rehome(from, to, now_ms).await }).await
+        self.run([from.clone()].into_iter().chain(to.clone()), move |store| async move {
+            store.rehome(from, to, now_ms).await
+        })
+        .await
     }
 
     async fn hand_over(&self, hand_over: HandOver) -> Result<u64, StoreError> {
-        self.speak([hand_over.from.clone(), hand_over.to.clone()]).await?;
-        self.run(|store| async move { store.hand_over(hand_over).await }).await
+        self.run([hand_over.from.clone(), hand_over.to.clone()], move |store| async move {
+            store.hand_over(hand_over).await
+        })
+        .await
     }
 
     async fn remember_fallbacks(&self, fallbacks: Vec<(Arc<str>, Option<Arc<str>>)>) -> Result<(), StoreError> {
@@ -323,8 +343,7 @@ impl Store for Speaker {
     }
 
     async fn replay_dead_letter(&self, id: i64, bot: Option<Arc<str>>, now_ms: Millis) -> Result<(), StoreError> {
-        self.speak(bot.clone()).await?;
-        self.run(|store| async move { store.replay_dead_letter(id, bot, now_ms).await }).await
+        self.run(bot.clone(), move |store| async move { store.replay_dead_letter(id, bot, now_ms).await }).await
     }
 
     async fn delete_dead_letter(&self, id: i64) -> Result<(), StoreError> {

@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use alarmbell::clock::ManualClock;
 use alarmbell::model::{Head, Millis};
 use alarmbell::store::postgres::{Options, PgStore};
 use alarmbell::store::{Beat, BotImage, Cluster, Feed, Store};
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::harness::{Audit, NOW};
 use crate::postgres::{audit, open, options, stopped_clock};
-use crate::server::{Database, shared};
+use crate::server::{Database, Server, shared};
 
 pub(crate) fn names(bots: &[&str]) -> Vec<Arc<str>> {
     bots.iter().map(|bot| Arc::from(*bot)).collect()
@@ -33,22 +31,22 @@ impl Rig {
 
     /// On a database in which it is this time.
     pub(crate) async fn at(now_ms: Millis) -> Option<Self> {
-        Some(Self { database: stopped_clock(&shared()?, now_ms).await, homes: tempfile::tempdir().unwrap() })
+        Some(Self::on(&shared()?, now_ms).await)
     }
 
-    pub(crate) fn options(&self, name: &str) -> Options {
-        Options { name: name.to_owned(), ..options(self.database.url(), Some(self.homes.path().join(name))) }
+    /// On a server of one's own.
+    pub(crate) async fn on(server: &Server, now_ms: Millis) -> Self {
+        Self { database: stopped_clock(server, now_ms).await, homes: tempfile::tempdir().unwrap() }
+    }
+
+    /// Options of a replica by whose clock it is this time.
+    pub(crate) fn options(&self, name: &str, now_ms: Millis) -> Options {
+        Options { name: name.to_owned(), ..options(self.database.url(), Some(self.homes.path().join(name)), now_ms) }
     }
 
     /// A replica that is there and has claimed nothing.
     pub(crate) async fn replica(&self, name: &str) -> Replica {
-        self.replica_with(self.options(name)).await
-    }
-
-    /// One by whose clock it is this time.
-    pub(crate) async fn replica_at(&self, name: &str, now_ms: Millis) -> Replica {
-        let clock = ManualClock::new(Timestamp::from_millisecond(now_ms).unwrap());
-        self.replica_with(Options { clock, ..self.options(name) }).await
+        self.replica_with(self.options(name, NOW)).await
     }
 
     pub(crate) async fn replica_with(&self, options: Options) -> Replica {
@@ -123,6 +121,8 @@ struct Session {
 #[derive(Default)]
 pub(crate) struct Heard {
     bots: Mutex<BTreeMap<String, Vec<Session>>>,
+    /// What must not be; a panic inside a feed is caught by the engine.
+    faults: Mutex<Vec<String>>,
     changed: watch::Sender<()>,
 }
 
@@ -135,10 +135,12 @@ impl Feed for Heard {
     fn committed(&self, heads: &[(Arc<str>, Head)]) {
         let mut bots = self.bots.lock().unwrap();
         for (bot, head) in heads {
-            let session = bots.get_mut(&**bot).and_then(|sessions| sessions.last_mut());
-            let session = session.unwrap_or_else(|| panic!("a head of {bot} before its image"));
-            if let Some(last) = session.heads.last() {
-                assert!(last.pos < head.pos, "{bot}: {} after {}", head.pos, last.pos);
+            let Some(session) = bots.get_mut(&**bot).and_then(|sessions| sessions.last_mut()) else {
+                self.faults.lock().unwrap().push(format!("a head of {bot} before its image"));
+                continue;
+            };
+            if let Some(last) = session.heads.last().filter(|last| last.pos >= head.pos) {
+                self.faults.lock().unwrap().push(format!("{bot}: {} after {}", head.pos, last.pos));
             }
             session.heads.push(*head);
         }
@@ -155,6 +157,7 @@ impl Heard {
 
     /// Of each claim the positions heard.
     pub(crate) fn all(&self, bot: &str) -> Vec<Vec<i64>> {
+        self.check();
         let bots = self.bots.lock().unwrap();
         let sessions = bots.get(bot).into_iter().flatten();
         sessions.map(|session| session.heads.iter().map(|head| head.pos).collect()).collect()
@@ -175,7 +178,12 @@ impl Heard {
         self.session(bot).image
     }
 
+    fn check(&self) {
+        assert_eq!(*self.faults.lock().unwrap(), [""; 0]);
+    }
+
     fn session(&self, bot: &str) -> Session {
+        self.check();
         self.bots.lock().unwrap().get(bot).and_then(|sessions| sessions.last()).cloned().unwrap_or_default()
     }
 
