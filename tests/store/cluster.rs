@@ -123,6 +123,7 @@ async fn who_lost_a_bot_writes_nothing_for_it() {
     let pulse = a.store.beat(Beat::default()).await.unwrap();
     assert_eq!(pulse.lost, names(&["x"]));
     assert_eq!(pulse.replicas.len(), 2);
+    a.store.forget(&pulse.lost);
     assert!(!a.claim(&["x"]).await);
     b.store.release(&names(&["x"])).await.unwrap();
     assert!(a.claim(&["x"]).await);
@@ -139,7 +140,9 @@ async fn an_attempt_of_an_earlier_claim_is_fenced_too() {
     rig.expire(&a).await;
     assert!(b.claim(&["x"]).await);
     b.store.release(&names(&["x"])).await.unwrap();
-    a.store.beat(Beat::default()).await.unwrap();
+    let pulse = a.store.beat(Beat::default()).await.unwrap();
+    assert_eq!(pulse.lost, names(&["x"]), "it was had by another meanwhile");
+    a.store.forget(&pulse.lost);
     assert!(a.claim(&["x"]).await);
     // Between the two claims somebody else may have told it.
     let told = Effect::Told(vec![(1, told_state(1), How::Named)]);
@@ -297,6 +300,13 @@ async fn a_pulse_says_who_is_there_and_what_is_free() {
     // Nobody took them, so nothing is lost.
     let pulse = a.store.beat(Beat::default()).await.unwrap();
     assert_eq!((pulse.lost, pulse.replicas.len(), pulse.free.len()), (vec![], 2, 2));
+
+    // So long away that nobody knows of it any more.
+    advance(&rig.database, Duration::from_secs(7_200)).await;
+    assert_eq!(b.store.beat(Beat::default()).await.unwrap().replicas.len(), 1);
+    assert_eq!(rig.database.number("SELECT count(*) FROM alarmbell.replicas").await, 1);
+    let pulse = a.store.beat(Beat::default()).await.unwrap();
+    assert_eq!((pulse.replicas.len(), pulse.lost), (2, vec![]));
 
     a.store.leave().await.unwrap();
     let pulse = b.store.beat(Beat::default()).await.unwrap();

@@ -64,7 +64,7 @@ impl Rig {
             .database
             .client()
             .await
-            .execute("UPDATE alarmbell.replicas SET until_ms = 0 WHERE id = $1", &[&replica.id])
+            .execute("UPDATE alarmbell.replicas SET until_ms = seen_ms WHERE id = $1", &[&replica.id])
             .await
             .unwrap();
         assert_eq!(changed, 1);
