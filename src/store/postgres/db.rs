@@ -86,9 +86,11 @@ impl Fault {
     }
 
     /// Whether the same transaction may succeed when it is done again: 40001, 40P01, and those of distributed services.
-    /// 25006 is a primary that was made a standby: another connection finds the new one.
+    /// 25006 is a primary that was made a standby: another connection finds the new one. 25P02 is what a statement gets
+    /// that was sent together with one that failed, and may be heard of first: the next try tells the cause, if it stays.
     pub(super) fn asks_again(&self) -> bool {
         self.is(&SqlState::T_R_SERIALIZATION_FAILURE)
+            || self.is(&SqlState::IN_FAILED_SQL_TRANSACTION)
             || self.is(&SqlState::T_R_DEADLOCK_DETECTED)
             || self.is(&SqlState::READ_ONLY_SQL_TRANSACTION)
     }
