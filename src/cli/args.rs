@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        let mut command = <Cli as clap::CommandFactory>::command();
+        let command = <Cli as clap::CommandFactory>::command();
         command.clone().debug_assert();
         assert!(command.render_version().contains("revision"));
     }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use super::args::StorageCopy;
 use super::database::{EXPOSED, from_file, from_line, is_url};
 use super::{Failure, plural, runtime, say, stopped, warn};
 use crate::clock::{Clock as _, SystemClock};
 use crate::model::Secret;
-use crate::store::copy::{self, Order, Place, Report, Step};
+use crate::store::copy::{self, CopyError, Order, Place, Report, Step};
 
 /// How often a terminal sees how far it is.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -32,16 +34,23 @@ pub(super) fn copy(args: &StorageCopy) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut shown = Shown::new(io::stderr().is_terminal());
     let copied = runtime()?.block_on(async {
-        let asked = Arc::clone(&stop);
+        let (asked, now) = (Arc::clone(&stop), Arc::new(Notify::new()));
+        let at_once = Arc::clone(&now);
         tokio::spawn(async move {
             stopped().await;
             asked.store(true, Ordering::Relaxed);
+            // The second time somebody does not want to wait for the database any more.
+            stopped().await;
+            at_once.notify_one();
         });
         let mut watch = |step: Step| {
             shown.at(Instant::now(), step);
             if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        copy::copy(&order, &mut watch).await
+        tokio::select! {
+            copied = copy::copy(&order, &mut watch) => copied,
+            () = now.notified() => Err(CopyError::Stopped),
+        }
     });
     shown.end();
     say(&result(&copied.map_err(Failure::runtime)?, &order.to))
@@ -144,8 +153,8 @@ fn result(report: &Report, to: &Place) -> String {
     add("checked", format!("every table has as many rows as its source, and the counters of {bots} are the same"));
     add("waiting", format!("{} alert states", report.waiting));
     if report.ended > 0 {
-        let what = "attempts had no outcome; they end now, and what they told may be told once more";
-        add("note", format!("{} {what}", report.ended));
+        let attempts = plural(usize::try_from(report.ended).unwrap_or(usize::MAX), "attempt");
+        add("note", format!("{attempts} without an outcome ended now; what they told may be told once more"));
     }
     for bot in &report.unproved {
         add("warning", format!("{bot}: accepted - told - superseded - dead is not what waits, here as in the source"));
@@ -210,7 +219,7 @@ mod tests {
         };
         let text = result(&report, &Place::Database(Secret::new("postgres://u:MARK@h/d")));
         for part in
-            ["5 rows: bots 2, heads 3", "2 bots", "resumed", "1 attempts", "ops: accepted", "--storage.url-file"]
+            ["5 rows: bots 2, heads 3", "2 bots", "resumed", "1 attempt without", "ops: accepted", "--storage.url-file"]
         {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }

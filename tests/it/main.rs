@@ -20,5 +20,6 @@ mod relief;
 mod reload;
 mod route;
 mod secrets;
+mod storage;
 mod verdicts;
 mod watch;

@@ -304,10 +304,10 @@ async fn start(survey: &Survey, to: &mut dyn Target) -> Result<(Note, bool), Cop
     Ok((note, true))
 }
 
-fn step(survey: &Survey, table: &Table, note: &Note) -> Step {
+fn step(survey: &Survey, table: &'static Table, note: &Note) -> Step {
     let before: u64 = (0..note.table).map(|at| survey.rows(at)).sum();
     Step {
-        table: TABLES.iter().find(|known| known.name == table.name).map_or("", |known| known.name),
+        table: table.name,
         done: note.done,
         rows: survey.rows(note.table),
         all_done: before + note.done,
