@@ -8,6 +8,10 @@ mod bot;
 mod client;
 #[cfg(test)]
 mod clock_tests;
+#[cfg(test)]
+mod cluster_rig_tests;
+#[cfg(test)]
+mod cluster_tests;
 mod compose;
 mod config;
 mod crews;

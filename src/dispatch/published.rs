@@ -92,12 +92,6 @@ impl Views {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How a bot stands, as far as is known.
-    pub(super) fn get(&self, bot: &str) -> Option<Arc<Published>> {
-        let inner = self.inner();
-        inner.kept.get(bot).map(|(kept, _)| kept).or_else(|| inner.read.get(bot)).map(Arc::clone)
-    }
-
     /// All bots of which something is known, in name order.
     pub(super) fn all(&self) -> Vec<(Arc<str>, Arc<Published>)> {
         let inner = self.inner();

@@ -12,7 +12,7 @@ use super::{BotConfig, DispatchMetrics, RandomBytes, RandomFraction, Settings};
 use crate::channel;
 use crate::clock::Clock;
 use crate::model::Head;
-use crate::store::{BotImage, Feed, Store};
+use crate::store::{BotImage, Feed, OpenMessage, Store};
 use crate::waiting::{Queue, Storm, Terms, Told};
 
 /// What all workers share.
@@ -127,7 +127,13 @@ impl Feed for Shared {
         let bot = Bot::new(Arc::clone(name), queue, standing);
         {
             let mut desk = bot.desk();
-            desk.open = image.open.into_iter().map(|message| Open { message, items: None }).collect();
+            let shared = self.membership.is_some();
+            let open = image.open.into_iter().map(|message| OpenMessage {
+                // Another replica's attempt is not ours to end: it holds its token until whoever made it says so.
+                attempt: message.attempt.filter(|_| !shared),
+                ..message
+            });
+            desk.open = open.map(|message| Open { message, items: None }).collect();
             desk.unannounced = image.unannounced_dead;
             let storms = self.settings.load().storms;
             desk.storm = Storm::restore(image.storm, &storms, self.clock.now_ms(), self.clock.mono());
