@@ -12,10 +12,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::cluster_rig_tests::{Hall, Member};
-use super::tests::settings;
+use super::tests::{settings, until};
 use super::*;
 use crate::clock::{ManualClock, SystemClock};
-use crate::model::{BotKind, HeadFlags, Status};
+use crate::model::{BotKind, Head, HeadFlags, Status};
 use crate::sandbox::{self, Fault, FaultKind, Rules, Sandbox};
 use crate::store::{Append, MessageQuery, NewHead};
 
@@ -115,6 +115,23 @@ impl Rig {
         let append =
             Append { received_ms: self.clock.now_ms(), body: Bytes::from(body.to_string()), heads: vec![head] };
         self.hall.store.append(append).await.unwrap();
+    }
+
+    fn head(&self, n: u64) -> Head {
+        Head {
+            pos: 1,
+            body: 1,
+            idx: 0,
+            fingerprint: Fingerprint(n + 1),
+            group: n + 1,
+            status: Status::Firing,
+            severity: 0,
+            flags: HeadFlags(0),
+            starts_ms: self.clock.now_ms(),
+            ends_ms: 0,
+            accepted_ms: self.clock.now_ms(),
+            via: 1,
+        }
     }
 
     fn fault(&self, bot: &str, latency_ms: u64) {
@@ -307,22 +324,26 @@ async fn who_is_fenced_lets_go() {
     crate::store::Cluster::beat(&*somebody, crate::store::Beat { config_hash: "other".to_owned() }).await.unwrap();
     rig.hall.rows().set_owner("ops", Some("z"));
     rig.accept("ops", 1).await;
-    let ops = a.dispatcher.shared.here("ops").unwrap();
-    a.dispatcher.shared.fence(&"b3".into());
-    rig.pass_until("it lets go", || !a.ours().contains("ops")).await;
+    // No time passes, so that no beat says it.
+    assert_eq!(a.waiting("ops"), Some(0), "the new owner hears of it");
+    let bot = a.dispatcher.shared.here("ops").unwrap();
+    let heads = vec![(Arc::clone(&bot.name), rig.head(1))];
+    a.dispatcher.feed().committed(&heads);
+    until("it lets go", || !a.ours().contains("ops")).await;
     assert_eq!(rig.requests("ops"), 0);
-    drop(ops);
     // While a message is on its way: what becomes of it is not written, and the next owner tells it again.
     rig.fault("b1", 500);
     rig.accept("b1", 2).await;
     rig.pass_until("it is on its way", || rig.requests("b1") == 1).await;
     rig.hall.rows().set_owner("b1", Some("z"));
-    rig.pass_until("it lets go", || !a.ours().contains("b1") && rig.shown("b1") == 1).await;
+    until("it lets go", || !a.ours().contains("b1") && rig.shown("b1") == 1).await;
     rig.pass_until("its workers have ended", || a.dispatcher.shared.membership.as_ref().unwrap().leaving().is_empty())
         .await;
     let waits = rig.hall.store.size().await.unwrap().waiting;
     assert_eq!(waits, 2, "neither counts as told");
-    // A bot that the store calls another's by mistake is free for somebody again.
+    // A bot that the store called another's by mistake is free for somebody again.
+    a.dispatcher.shared.fence(&"b3".into());
+    until("it lets go", || !a.ours().contains("b3")).await;
     rig.pass_until("b3 is back", || a.ours().contains("b3")).await;
     rig.hall.rows().set_owner("b1", None);
     rig.pass_until("it is told again", || rig.shown("b1") == 2).await;

@@ -7,6 +7,8 @@
 mod bot;
 mod client;
 #[cfg(test)]
+mod client_tests;
+#[cfg(test)]
 mod clock_tests;
 #[cfg(test)]
 mod cluster_rig_tests;

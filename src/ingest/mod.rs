@@ -277,3 +277,6 @@ impl Plan<'_> {
 fn cluster(body: &Notification) -> &str {
     body.group_labels.get("cluster").or_else(|| body.common_labels.get("cluster")).map_or("", String::as_str)
 }
+
+#[cfg(test)]
+mod tests;
