@@ -46,6 +46,9 @@ spec:
         - --storage.retention.time={{ $v.storage.retention }}
         {{- if $postgresql }}
         - --storage.url-file=/etc/alarmbell/storage/url
+        {{- if $v.storage.postgresql.passwordSecret.name }}
+        - --storage.password-file=/etc/alarmbell/storage/password
+        {{- end }}
         {{- end }}
         - --web.listen-address=:8060
         {{- with $v.externalUrl }}
@@ -172,12 +175,23 @@ spec:
     {{- end }}
     {{- if $postgresql }}
     - name: storage
-      secret:
-        secretName: {{ default (printf "%s-storage" $name) $v.storage.postgresql.existingSecret }}
+      projected:
         defaultMode: 0440
-        items:
-          - key: {{ ternary $v.storage.postgresql.existingSecretKey "url" (ne $v.storage.postgresql.existingSecret "") }}
-            path: url
+        sources:
+          - secret:
+              name: {{ default (printf "%s-storage" $name) $v.storage.postgresql.existingSecret }}
+              items:
+                - key: {{ ternary $v.storage.postgresql.existingSecretKey "url" (ne $v.storage.postgresql.existingSecret "") }}
+                  path: url
+          {{- with $v.storage.postgresql.passwordSecret }}
+          {{- if .name }}
+          - secret:
+              name: {{ .name }}
+              items:
+                - key: {{ .key }}
+                  path: password
+          {{- end }}
+          {{- end }}
     {{- with $v.storage.postgresql.ca }}
     {{- if .configMap }}
     - name: postgresql-ca
