@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # packages.sh sets `cache`.
 # Gets what tests/lib/check-deploy needs: Helm 3 and 4, and the schemas of Kubernetes and of compose files. Sourced by
 # tests/run after packages.sh.
 #
