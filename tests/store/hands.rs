@@ -140,7 +140,7 @@ async fn settle(rig: &Rig, replicas: &[Arc<Replica>]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn owners_hear_everything_once_and_in_order() {
     let mut runner = TestRunner::new(Config::default());
-    for _ in 0..15 {
+    for _ in 0..8 {
         let mut next = || ops().new_tree(&mut runner).unwrap().current();
         let ops = [next(), next(), next()];
         let shown = format!("{ops:?}");
