@@ -1,9 +1,10 @@
 //! The engine that replicas share: PostgreSQL 15 or later, or what speaks its protocol.
 //!
-//! The same tables as the embedded engine's, changed by short transactions from any replica. Three locks keep their order:
-//! a bot's row (its positions, counters and owner), then a robot's row (its attempts), then everything else; several
-//! rows of one table are locked in the order of their ids. Whatever tells alerts of a bot checks under the bot's lock that
-//! this replica still speaks for it.
+//! The same tables as the embedded engine's, changed by short transactions from any replica. Locks have their order: what
+//! waits and what was told, a robot's row (its attempts), attempts and messages, bodies, and last the rows of bots (their
+//! positions, counters and owners), several rows of one table in the order of their ids. Bots' rows come last because
+//! every acceptance needs them; and whatever tells alerts of a bot checks under that last lock that this replica still
+//! speaks for it, or takes everything back.
 
 mod append;
 mod attempts;

@@ -16,7 +16,7 @@ use crate::store::{Effect, NewDeadLetter, Outcome, StoreError, ToldState};
 
 /// Alerts whose outcome is written in one transaction. What is more follows in the next ones, and the attempt ends with
 /// the last: a crash in between leaves it open, as any crash before the verdict does.
-const STEP: usize = 5_000;
+const STEP: usize = 1_000;
 /// Bytes of dead letters in one transaction, beyond one of them.
 const STEP_BYTES: usize = 8 << 20;
 
@@ -106,8 +106,8 @@ async fn step(
 ) -> Result<Option<Progress>, Fault> {
     let tx = transaction(conn, inner.db.patience).await?;
     let outcome = plan.outcome;
-    let (skew, message, speaker) =
-        tokio::try_join!(skew::measure(inner, &*tx), message(&tx, plan), speaker(&tx, plan))?;
+    let (skew, message, standing) =
+        tokio::try_join!(skew::measure(inner, &*tx), message(&tx, plan), standing(&tx, plan))?;
     let mut books = Books::default();
     let mut bodies = Vec::new();
 
@@ -126,7 +126,9 @@ async fn step(
 
     let over = done.superseded >= outcome.superseded.len() && done.alerts >= plan.told.len() + plan.dead.len();
     if over {
-        if let Effect::Announced(count) = outcome.effect {
+        if let Effect::Announced(count) = outcome.effect
+            && !standing.repeated
+        {
             books.of(plan.bot).unannounced -= i64::from(count);
         }
         if let Some(storm) = &plan.storm {
@@ -136,7 +138,7 @@ async fn step(
         end_attempts(inner, &tx, plan, message, skew).await?;
     }
     heads::drop_bodies(&tx, bodies, &mut books).await?;
-    books.settle(&tx, speaker.as_ref()).await?;
+    books.settle(&tx, standing.speaker.as_ref()).await?;
     tx.commit().await?;
     Ok(if over { None } else { Some(done) })
 }
@@ -147,24 +149,36 @@ async fn message(tx: &Transaction<'_>, plan: &Plan<'_>) -> Result<Option<i64>, F
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Who must speak for the bot when the books are settled: whoever began the attempt, under the same fence.
-async fn speaker<'a>(tx: &Transaction<'_>, plan: &Plan<'a>) -> Result<Option<Speaker<'a>>, Fault> {
-    let Some(speaker) = plan.speaker else { return Ok(None) };
+/// What an outcome is worth when its writing begins.
+struct Standing<'a> {
+    /// Who must speak for the bot when the books are settled: whoever began the attempt, under the same fence.
+    speaker: Option<Speaker<'a>>,
+    /// The attempt has ended so already: its answer was lost on the way, and what can not be told from its rows is done.
+    repeated: bool,
+}
+
+async fn standing<'a>(tx: &Transaction<'_>, plan: &Plan<'a>) -> Result<Standing<'a>, Fault> {
+    let Some(speaker) = plan.speaker else { return Ok(Standing { speaker: None, repeated: false }) };
     let attempt = async {
-        let sql = "SELECT owner, fence FROM alarmbell.attempts WHERE robot = $1 AND id = $2";
-        let params = [(&plan.robot as _, Type::INT4), (&plan.outcome.attempt as _, Type::INT8)];
+        let sql = "SELECT owner, fence, ended_ms IS NOT NULL AND verdict = $3 FROM alarmbell.attempts \
+             WHERE robot = $1 AND id = $2";
+        let params = [
+            (&plan.robot as _, Type::INT4),
+            (&plan.outcome.attempt as _, Type::INT8),
+            (&plan.outcome.verdict as _, Type::TEXT),
+        ];
         Ok(tx.query_typed_opt(sql, &params).await?)
     };
     let (now, attempt) = tokio::try_join!(speaker.look(tx), attempt)?;
-    let fence = match attempt {
-        Some(row) if row.try_get::<_, &str>(0)? == speaker.me => row.try_get(1)?,
+    let (fence, repeated) = match attempt {
+        Some(row) if row.try_get::<_, &str>(0)? == speaker.me => (row.try_get(1)?, row.try_get(2)?),
         Some(_) => return Err(StoreError::Fenced.into()),
-        None => now,
+        None => (now, false),
     };
     if fence != now {
         return Err(StoreError::Fenced.into());
     }
-    Ok(Some(Speaker { fence: Some(fence), ..speaker }))
+    Ok(Standing { speaker: Some(Speaker { fence: Some(fence), ..speaker }), repeated })
 }
 
 /// Deletes and counts superseded heads.

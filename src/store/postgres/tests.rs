@@ -2,6 +2,8 @@
 //! Without it they say so and pass.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
+mod told;
+
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
