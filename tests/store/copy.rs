@@ -302,7 +302,7 @@ fn sqlite_refuses(dir: &Path) -> String {
 
 async fn postgres_refuses(database: &Database) -> String {
     use alarmbell::store::postgres::PgStore;
-    match PgStore::open(crate::postgres::options(database.url(), None), metrics()).await.err() {
+    match PgStore::open(crate::postgres::options(database.url(), None, NOW), metrics()).await.err() {
         Some(StoreError::Unusable(why)) => why,
         other => panic!("{other:?}"),
     }
