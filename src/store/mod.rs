@@ -8,7 +8,6 @@
 mod cluster;
 pub mod copy;
 mod metrics;
-#[allow(dead_code, unused, reason = "a skeleton whose parts are being built")]
 pub mod postgres;
 pub mod sqlite;
 

@@ -222,8 +222,8 @@ pub(super) async fn write_robot(tx: &Transaction<'_>, id: i32, state: &RobotStat
     Ok(())
 }
 
-/// 17 bytes an entry: position, fingerprint (both little endian), how.
-fn write_covers(covers: &[(i64, Fingerprint, How)]) -> Vec<u8> {
+/// 17 bytes an entry: position, fingerprint (both little endian), how. As in the embedded engine.
+pub(super) fn write_covers(covers: &[(i64, Fingerprint, How)]) -> Vec<u8> {
     let mut out = Vec::with_capacity(covers.len() * 17);
     for (pos, fingerprint, how) in covers {
         out.extend_from_slice(&pos.to_le_bytes());

@@ -110,19 +110,8 @@ fn open_message(row: &Row) -> Result<OpenMessage, StoreError> {
     })
 }
 
-/// 17 bytes an entry: position, fingerprint (both little endian), how. As in the embedded engine.
-pub(super) fn write_covers(covers: &[(i64, Fingerprint, How)]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(covers.len() * 17);
-    for (pos, fingerprint, how) in covers {
-        out.extend_from_slice(&pos.to_le_bytes());
-        out.extend_from_slice(&fingerprint.0.to_le_bytes());
-        out.push(u8::from(*how == How::Counted));
-    }
-    out
-}
-
-/// Reads [`write_covers`].
-pub(super) fn read_covers(bytes: &[u8]) -> Vec<(i64, Fingerprint, How)> {
+/// Reads what [`super::attempts::write_covers`] writes.
+fn read_covers(bytes: &[u8]) -> Vec<(i64, Fingerprint, How)> {
     let (entries, _) = bytes.as_chunks::<17>();
     let number = |entry: &[u8; 17], at: usize| {
         entry[at..at + 8].iter().rev().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte))
@@ -217,6 +206,7 @@ pub(super) async fn page(inner: &Inner, cursors: &mut Cursors<'_>) -> Result<boo
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::super::attempts::write_covers;
     use super::*;
 
     #[test]

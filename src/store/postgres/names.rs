@@ -52,19 +52,9 @@ impl Names {
         id(&self.bots, BOTS, db, name).await
     }
 
-    /// The id of a bot that has a row, which is not made.
-    pub(super) async fn known_bot(&self, db: &Db, name: &str) -> Result<Option<i32>, Fault> {
-        known(&self.bots, BOTS, db, name).await
-    }
-
     /// The id of a robot, as [`Names::bot`].
     pub(super) async fn robot(&self, db: &Db, hash: &str) -> Result<i32, Fault> {
         id(&self.robots, ROBOTS, db, hash).await
-    }
-
-    /// The id of a robot, as [`Names::known_bot`].
-    pub(super) async fn known_robot(&self, db: &Db, hash: &str) -> Result<Option<i32>, Fault> {
-        known(&self.robots, ROBOTS, db, hash).await
     }
 
     /// The id of a via text, as [`Names::bot`].
@@ -129,8 +119,4 @@ async fn id(ids: &Ids, table: Table, db: &Db, name: &str) -> Result<i32, Fault> 
     };
     lock(ids).insert(name.into(), id);
     Ok(id)
-}
-
-pub(super) fn unbuilt<T, E: From<StoreError>>() -> Result<T, E> {
-    Err(StoreError::Unavailable("this part of the engine is being built".to_owned()).into())
 }
