@@ -16,6 +16,14 @@ use crate::model::{Fingerprint, Head, MessageId, Millis, Status, ToldAlert};
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::*;
 
+/// Who made an attempt, under which fence, and when. Nobody else ends it.
+struct Made {
+    by: String,
+    fence: u64,
+    started_ms: Millis,
+    ended: bool,
+}
+
 /// What stands in the database besides what SQLite keeps.
 #[derive(Default)]
 pub(super) struct Rows {
@@ -25,8 +33,7 @@ pub(super) struct Rows {
     /// The last position that the owner has heard.
     heard: HashMap<Arc<str>, i64>,
     feeds: HashMap<String, Arc<dyn Feed>>,
-    /// Who made each attempt, under which fence.
-    attempts: HashMap<(Arc<str>, i64), (String, u64)>,
+    attempts: HashMap<(Arc<str>, i64), Made>,
     views: HashMap<Arc<str>, String>,
     bots: BTreeSet<Arc<str>>,
     firing: HashSet<(Fingerprint, Arc<str>)>,
@@ -214,7 +221,14 @@ impl Store for Member {
     }
 
     async fn robot(&self, robot: &str, since_ms: Millis) -> Result<(RobotState, Vec<AttemptTimes>), StoreError> {
-        self.reach()?.robot(robot, since_ms).await
+        let (state, mut attempts) = self.reach()?.robot(robot, since_ms).await?;
+        let rows = self.hall.rows();
+        for ((_, id), made) in rows.attempts.iter().filter(|((of, _), made)| **of == *robot && !made.ended) {
+            attempts.retain(|attempt| attempt.id != *id);
+            attempts.push(AttemptTimes { id: *id, started_ms: made.started_ms, ended_ms: None });
+        }
+        attempts.sort_by_key(|attempt| attempt.id);
+        Ok((state, attempts))
     }
 
     async fn keep_alerts(&self, message: &MessageId, part: u32, alerts: Vec<ToldAlert>) -> Result<(), StoreError> {
@@ -224,12 +238,13 @@ impl Store for Member {
     async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
         let store = self.reach()?;
         self.speaks(&begin.bot)?;
-        let (robot, bot) = (Arc::clone(&begin.robot), Arc::clone(&begin.bot));
+        let (robot, bot, started_ms) = (Arc::clone(&begin.robot), Arc::clone(&begin.bot), begin.started_ms);
         let begun = store.begin(begin).await?;
         if let Begun::Attempt(attempt) = begun {
             let mut rows = self.hall.rows();
             let fence = rows.fences.get(&bot).copied().unwrap_or_default();
-            rows.attempts.insert((robot, attempt), (self.id.clone(), fence));
+            let made = Made { by: self.id.clone(), fence, started_ms, ended: false };
+            rows.attempts.insert((robot, attempt), made);
         }
         if let Some(time) = self.pass_after_begin.lock().unwrap().take() {
             self.cut.store(true, Ordering::SeqCst);
@@ -241,10 +256,13 @@ impl Store for Member {
     async fn finish(&self, outcome: Outcome) -> Result<(), StoreError> {
         let store = self.reach()?;
         let fenced = {
-            let rows = self.hall.rows();
+            let mut rows = self.hall.rows();
             let fence = rows.fences.get(&outcome.bot).copied().unwrap_or_default();
-            let made = rows.attempts.get(&(Arc::clone(&outcome.robot), outcome.attempt));
-            made.is_some_and(|(owner, under)| *owner != self.id || *under != fence)
+            let made = rows.attempts.get_mut(&(Arc::clone(&outcome.robot), outcome.attempt));
+            made.is_some_and(|made| {
+                made.ended |= made.by == self.id;
+                made.by != self.id || made.fence != fence
+            })
         };
         if fenced || self.speaks(&outcome.bot).is_err() {
             let only_its_end = Effect::Kept { open: true };

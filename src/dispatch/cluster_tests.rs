@@ -75,13 +75,17 @@ impl Rig {
     }
 
     async fn node_with(&self, id: &str, bots: &[&str], hash: &str) -> Node {
+        self.node_of(id, self.settings(bots, hash)).await
+    }
+
+    async fn node_of(&self, id: &str, settings: Settings) -> Node {
         let member = Member::new(&self.hall, id);
         let parts = Parts {
             store: Arc::clone(&member) as Arc<dyn Store>,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             random: Arc::new(|bytes| bytes.fill_with(|| fastrand::u8(..))),
             fraction: Arc::new(|| 0.5),
-            settings: self.settings(bots, hash),
+            settings,
             retention: Duration::from_secs(86_400),
         };
         let registry = Registry::new();
@@ -158,6 +162,14 @@ impl Rig {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("waited too long: {what}")
+    }
+
+    /// Lets a longer time pass in steps, with moments in between for beats and messages.
+    async fn pass_in_steps(&self, count: u64, step: Duration) {
+        for _ in 0..count {
+            self.clock.advance(step);
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
     }
 
     async fn pass(&self, time: Duration) {
@@ -280,6 +292,35 @@ async fn one_that_is_cut_off_falls_silent_and_the_other_speaks_once_its_lease_is
     rig.pass_until("they share", even).await;
     rig.accept("ops", 50).await;
     rig.pass_until("it is told", || rig.shown("ops") == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_one_left_open_keeps_its_token() {
+    let rig = Rig::new().await;
+    let limited = || settings(rig.at, &config(&["ops"]).replace("messages: 100, per: 1s", "messages: 2, per: 60s"));
+    let a = rig.node_of("a", limited()).await;
+    rig.pass_until("it has the bot", || a.ours().len() == 1).await;
+    // The message arrives, and what became of it is never written.
+    *a.member.pass_after_begin.lock().unwrap() = Some(Duration::ZERO);
+    rig.accept("ops", 1).await;
+    rig.pass_until("it is sent", || rig.shown("ops") == 1).await;
+    let b = rig.node_of("b", limited()).await;
+    for n in 2..6 {
+        rig.accept("ops", n).await;
+    }
+    let second = Duration::from_secs(1);
+    // Of the two tokens one is held by the attempt that nobody ended: as long as it is, one message in each window.
+    rig.pass_until("the other speaks", || rig.shown("ops") == 2).await;
+    rig.pass_in_steps(55, second).await;
+    assert_eq!(rig.shown("ops"), 2);
+    rig.pass_in_steps(12, second).await;
+    assert_eq!(rig.shown("ops"), 3);
+    rig.pass_in_steps(45, second).await;
+    assert_eq!(rig.shown("ops"), 3, "a window has passed since it began, and it may still arrive");
+    // Ten minutes after it began it can not.
+    rig.pass_in_steps(120, 4 * second).await;
+    rig.pass_until("all are told", || b.waiting("ops") == Some(0)).await;
+    drop((a, b));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

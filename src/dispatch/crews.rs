@@ -272,7 +272,8 @@ fn loads<'a>(now: &Situation<'a>) -> Vec<(u64, &'a str)> {
 /// waits, or that another config may have, lets it go.
 fn gone(now: &Situation<'_>, uniform: bool, me: &Replica, decision: &mut Decision) {
     let known: HashSet<&str> = now.crews.iter().flatten().map(|bot| &**bot).collect();
-    let done = now.mine.iter().filter(|(bot, waits)| !known.contains(&***bot) && !(uniform && **waits));
+    let stays = |bot: &str, waits: bool| known.contains(bot) || uniform && waits;
+    let done = now.mine.iter().filter(|(bot, waits)| !stays(bot, **waits));
     decision.give.extend(done.map(|(bot, _)| vec![Arc::clone(bot)]));
     if !uniform || now.replicas.first().is_none_or(|first| first.id != me.id) {
         return;

@@ -7,12 +7,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::client;
 use super::published::Views;
+use super::shared::Shared;
 use crate::clock::Clock;
 use crate::model::Millis;
-use crate::store::{LEASE, Pulse};
+use crate::store::{Beat, LEASE, Pulse};
+
+/// How often a replica shows that it lives.
+pub(super) const BEAT: Duration = Duration::from_secs(1);
+/// A beat that takes longer is given up, and the next one begun.
+const BEAT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// When a beat began: on both clocks, since a machine that slept knows so by the wall clock only.
 #[derive(Clone, Copy, Debug)]
@@ -131,5 +139,41 @@ impl Membership {
 
     pub(super) fn repeats(&self) -> u64 {
         self.repeats.load(Ordering::Relaxed)
+    }
+}
+
+/// Beats until it is told to stop.
+pub(super) async fn keep_beating(shared: Arc<Shared>, ended: CancellationToken) {
+    let (Some(cluster), Some(membership)) = (shared.store.cluster(), &shared.membership) else { return };
+    let clock = &shared.clock;
+    let mut failing = false;
+    loop {
+        let begun = Begun::now(&**clock);
+        let beat = Beat { config_hash: shared.settings.load().config_hash.clone() };
+        let answer = tokio::select! {
+            () = ended.cancelled() => return,
+            answer = timeout(BEAT_TIMEOUT, cluster.beat(beat)) => answer,
+        };
+        match answer {
+            Ok(Ok(pulse)) => {
+                if std::mem::take(&mut failing) {
+                    tracing::info!("the store answers again: the lease is renewed");
+                }
+                membership.beat(begun, pulse);
+            }
+            failed => {
+                let error = match failed {
+                    Ok(Err(error)) => error.to_string(),
+                    _ => "it takes too long".to_owned(),
+                };
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(error, "the lease can not be renewed; it is tried again every second");
+                }
+            }
+        }
+        tokio::select! {
+            () = ended.cancelled() => return,
+            () = clock.sleep_until(begun.mono + BEAT) => {}
+        }
     }
 }

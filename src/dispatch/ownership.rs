@@ -12,16 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::bot::Bot;
 use super::crews::{Crew, Decision, Planner, Situation, crews};
-use super::membership::{Begun, Heard, Membership};
+use super::membership::{BEAT, Heard, Membership, keep_beating};
 use super::published::{Published, hashes};
 use super::shared::Shared;
 use super::{Dispatcher, Running, Settings};
-use crate::store::{Beat, Cluster, StoreError};
+use crate::store::{Cluster, StoreError};
 
-/// How often a replica shows that it lives.
-const BEAT: Duration = Duration::from_secs(1);
-/// A beat that takes longer is given up, and the next one begun.
-const BEAT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long other questions may take that are asked anew anyway.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Bots that are claimed at once, about: one by one they would take too long after another replica's death.
@@ -29,12 +25,14 @@ const AT_ONCE: usize = 200;
 /// Bots are read at most this often from what other replicas published.
 const VIEWS: Duration = Duration::from_secs(1);
 
+type CrewsOf = (Arc<Settings>, Arc<[Crew]>);
+
 /// What is remembered from beat to beat.
 #[derive(Default)]
 pub(super) struct Post {
     planner: Mutex<Planner>,
     /// The crews of the config that they were reckoned for.
-    crews: Mutex<Option<(Arc<Settings>, Arc<[Crew]>)>>,
+    crews: Mutex<Option<CrewsOf>>,
     /// Bots that a claim that failed may have made ours all the same.
     doubtful: Mutex<Vec<Arc<str>>>,
     /// Whether some bots of the config may have no row yet.
@@ -56,8 +54,7 @@ impl Post {
 
     fn crews_of(&self, settings: &Arc<Settings>) -> Arc<[Crew]> {
         let mut known = self.crews.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, crews)) = known.as_ref().filter(|(of, _)| Arc::ptr_eq(of, settings)) {
-            let _ = of;
+        if let Some((_, crews)) = known.as_ref().filter(|(of, _)| Arc::ptr_eq(of, settings)) {
             return Arc::clone(crews);
         }
         let crews: Arc<[Crew]> = crews(&settings.bots).into();
@@ -72,42 +69,6 @@ impl Post {
 
 /// A bot that leaves, with its workers if it has some.
 type Departure = (Arc<Bot>, Option<Running>);
-
-/// Beats until it is told to stop.
-async fn keep_beating(shared: Arc<Shared>, ended: CancellationToken) {
-    let (Some(cluster), Some(membership)) = (shared.store.cluster(), &shared.membership) else { return };
-    let clock = &shared.clock;
-    let mut failing = false;
-    loop {
-        let begun = Begun::now(&**clock);
-        let beat = Beat { config_hash: shared.settings.load().config_hash.clone() };
-        let answer = tokio::select! {
-            () = ended.cancelled() => return,
-            answer = timeout(BEAT_TIMEOUT, cluster.beat(beat)) => answer,
-        };
-        match answer {
-            Ok(Ok(pulse)) => {
-                if std::mem::take(&mut failing) {
-                    tracing::info!("the store answers again: the lease is renewed");
-                }
-                membership.beat(begun, pulse);
-            }
-            failed => {
-                let error = match failed {
-                    Ok(Err(error)) => error.to_string(),
-                    _ => "it takes too long".to_owned(),
-                };
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(error, "the lease can not be renewed; it is tried again every second");
-                }
-            }
-        }
-        tokio::select! {
-            () = ended.cancelled() => return,
-            () = clock.sleep_until(begun.mono + BEAT) => {}
-        }
-    }
-}
 
 impl Dispatcher {
     /// Speaks for this replica's share of the bots until [`Dispatcher::stop`]; returns at once when the store is of one

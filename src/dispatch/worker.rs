@@ -184,18 +184,18 @@ impl Worker {
     async fn due(&self) -> Result<Result<(), Stopped>, StoreError> {
         loop {
             self.robot.load(&*self.shared.store, &*self.shared.clock, &self.robot_config.rate_limits).await?;
-            let before = self.shared.clock.mono();
-            if self.due_here().await.is_err() {
-                return Ok(Err(Stopped));
-            }
-            if self.shared.clock.mono() == before || !self.robot.is_held() {
-                return Ok(Ok(()));
+            match self.due_here().await {
+                Err(Stopped) => return Ok(Err(Stopped)),
+                // Meanwhile the attempt that holds a token may have ended, late.
+                Ok(true) if self.robot.is_held() => {}
+                Ok(_) => return Ok(Ok(())),
             }
         }
     }
 
-    /// Waits until the robot may be sent to, as far as is known here.
-    async fn due_here(&self) -> Result<(), Stopped> {
+    /// Waits until the robot may be sent to, as far as is known here. Says whether it had to wait.
+    async fn due_here(&self) -> Result<bool, Stopped> {
+        let mut waited = false;
         loop {
             let lifted = self.robot.lifted.notified();
             tokio::pin!(lifted);
@@ -203,8 +203,9 @@ impl Worker {
             let now = self.shared.clock.mono();
             let due = self.robot.due(now);
             if due <= now {
-                return Ok(());
+                return Ok(waited);
             }
+            waited = true;
             tokio::select! {
                 () = self.stop.cancelled() => return Err(Stopped),
                 () = &mut lifted => {}
