@@ -1,8 +1,9 @@
 //! What the index knows of one alert, and the rules that compare its states.
 
 use super::group::Urgency;
-use super::slab::{Id, Keyed};
+use super::slab::Keyed;
 use super::state::{Chain, Flight, Held, Packed, State};
+use super::tree::Links;
 use super::{Item, Told};
 use crate::model::{Change, Fingerprint, GroupId, Head, HeadFlags, Millis, Status};
 
@@ -77,7 +78,15 @@ pub(super) struct Rare {
     pub(super) held: Option<Box<Held>>,
 }
 
-/// One alert. The rare parts are boxed: a million of these wait on the worst day.
+/// What an alert has that was told, or of which more than one state is here.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
+struct More {
+    known: Option<Known>,
+    rare: Option<Box<Rare>>,
+}
+
+/// One alert. What not all have is boxed: a million of these wait on the worst day.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(super) struct Entry {
@@ -85,24 +94,15 @@ pub(super) struct Entry {
     /// Where it was last seen.
     pub(super) group: GroupId,
     pub(super) waiting: Option<Packed>,
-    pub(super) known: Option<Box<Known>>,
-    pub(super) rare: Option<Box<Rare>>,
-    /// What hangs below it in the tree of the group's alerts that could be told now.
-    pub(super) left: Id,
-    pub(super) right: Id,
+    /// What else there is of it.
+    more: Option<Box<More>>,
+    /// What hangs below it among its group's alerts that could be told now; below its group, when it stands for that.
+    pub(super) links: Links,
 }
 
 impl Default for Entry {
     fn default() -> Self {
-        Self {
-            fingerprint: Fingerprint(0),
-            group: 0,
-            waiting: None,
-            known: None,
-            rare: None,
-            left: Id::NONE,
-            right: Id::NONE,
-        }
+        Self { fingerprint: Fingerprint(0), group: 0, waiting: None, more: None, links: Links::default() }
     }
 }
 
@@ -176,36 +176,75 @@ pub(super) struct Rank {
 }
 
 impl Entry {
+    pub(super) fn new(fingerprint: Fingerprint) -> Self {
+        Self { fingerprint, ..Self::default() }
+    }
+
     pub(super) fn waiting(&self) -> Option<State> {
         self.waiting.as_ref().map(Packed::state)
     }
 
+    pub(super) fn known(&self) -> Option<&Known> {
+        self.more.as_ref()?.known.as_ref()
+    }
+
+    pub(super) fn known_mut(&mut self) -> Option<&mut Known> {
+        self.more.as_mut()?.known.as_mut()
+    }
+
+    pub(super) fn set_known(&mut self, known: Known) {
+        self.more.get_or_insert_default().known = Some(known);
+    }
+
+    pub(super) fn forget_known(&mut self) {
+        if let Some(more) = &mut self.more {
+            more.known = None;
+        }
+    }
+
+    pub(super) fn rare(&self) -> Option<&Rare> {
+        self.more.as_ref()?.rare.as_deref()
+    }
+
+    pub(super) fn rare_mut(&mut self) -> Option<&mut Rare> {
+        self.more.as_mut()?.rare.as_deref_mut()
+    }
+
+    pub(super) fn make_rare(&mut self) -> &mut Rare {
+        self.more.get_or_insert_default().rare.get_or_insert_default()
+    }
+
     pub(super) fn flight(&self) -> Option<&Flight> {
-        self.rare.as_ref().and_then(|rare| rare.flight.as_deref())
+        self.rare()?.flight.as_deref()
     }
 
     pub(super) fn held(&self) -> Option<&Held> {
-        self.rare.as_ref().and_then(|rare| rare.held.as_deref())
+        self.rare()?.held.as_deref()
     }
 
-    pub(super) fn rare_mut(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
-    }
-
-    /// Gives the rare part back when nothing is in it.
+    /// Gives the room back of what is empty.
     pub(super) fn trim(&mut self) {
+        let Some(more) = &mut self.more else { return };
         let empty = |rare: &Rare| {
             rare.flight.is_none() && rare.held.is_none() && rare.spare.is_empty() && rare.chain.is_empty()
         };
-        if self.rare.as_deref().is_some_and(empty) {
-            self.rare = None;
+        if more.rare.as_deref().is_some_and(empty) {
+            more.rare = None;
         }
+        if more.known.is_none() && more.rare.is_none() {
+            self.more = None;
+        }
+    }
+
+    /// Whether nothing is left of it that must be remembered; after [`Entry::trim`].
+    pub(super) const fn is_over(&self) -> bool {
+        self.waiting.is_none() && self.more.is_none()
     }
 
     fn newest(&self) -> Option<Newest> {
         let untold = self.waiting().or_else(|| self.flight().map(|flight| flight.state));
         untold.as_ref().map(Newest::of).or_else(|| {
-            self.known.as_deref().map(|known| Newest {
+            self.known().map(|known| Newest {
                 status: known.status,
                 starts_ms: known.starts_ms,
                 ends_ms: known.ends_ms,
@@ -244,12 +283,12 @@ impl Entry {
     }
 
     fn chain_flaps(&self) -> u16 {
-        self.rare.as_ref().map_or(0, |rare| rare.chain.flaps)
+        self.rare().map_or(0, |rare| rare.chain.flaps)
     }
 
     /// What the waiting state means to a chat that was told what is known.
     pub(super) fn change(&self, waiting: &State) -> Change {
-        let told_fires = self.known.as_ref().map(|known| known.fires());
+        let told_fires = self.known().map(|known| known.fires());
         match (told_fires, waiting.status()) {
             (None, Status::Firing) => Change::New,
             (None | Some(false), Status::Resolved) => Change::FiredResolved,
@@ -267,7 +306,7 @@ impl Entry {
     }
 
     fn starts_anew(&self, waiting: &State) -> bool {
-        let told_start = self.known.as_ref().map_or(0, |known| known.starts_ms);
+        let told_start = self.known().map_or(0, |known| known.starts_ms);
         waiting.flags.has(HeadFlags::REPLAY) || (told_start != 0 && waiting.starts_ms > told_start + SAME_START_MS)
     }
 
@@ -283,7 +322,7 @@ impl Entry {
 
     /// When the oldest state was accepted that the waiting one stands for.
     pub(super) fn since(&self, waiting: &State) -> Millis {
-        self.rare.as_ref().map_or(waiting.accepted_ms, |rare| rare.chain.since(waiting))
+        self.rare().map_or(waiting.accepted_ms, |rare| rare.chain.since(waiting))
     }
 
     pub(super) fn item(&self) -> Option<Item> {
@@ -319,7 +358,7 @@ impl Entry {
 
     /// Whether the chat was told that it fires, and not yet of its end.
     pub(super) fn was_told_firing(&self) -> bool {
-        self.known.as_ref().is_some_and(|known| known.fires())
+        self.known().is_some_and(|known| known.fires())
     }
 
     /// Whether it is told as firing, and what waits of it says something else.

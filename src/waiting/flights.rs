@@ -14,22 +14,24 @@ const FEW: usize = 1_000;
 
 impl Queue {
     /// Whether something can be told now.
-    pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+    pub const fn has_ready(&self) -> bool {
+        self.ready > 0
     }
 
     /// Takes the most urgent group, at most `most(group)` of its alerts (at least one), and locks them.
     pub fn pick(&mut self, most: impl Fn(GroupId) -> usize) -> Option<Picked> {
-        let group = self.most_urgent()?;
+        let (_, group) = self.most_urgent()?;
         Some(self.pick_of(group, most(group).max(1)))
     }
 
     /// As [`Queue::pick`], of the group that waits longest, if it does since before that time. Looks at all groups, and so
     /// only while they are few: when there are more, a storm's digest tells them all.
     pub fn pick_overdue(&mut self, before_ms: Millis, most: impl Fn(GroupId) -> usize) -> Option<Picked> {
-        let ready = Some(&self.ready).filter(|ready| ready.len() <= FEW)?;
-        let overdue = ready.iter().filter(|(urgency, _)| urgency.since() < before_ms);
-        let (_, group) = *overdue.min_by_key(|(urgency, _)| urgency.since())?;
+        if self.ready > FEW {
+            return None;
+        }
+        let overdue = self.in_order().filter(|(urgency, _)| urgency.since() < before_ms);
+        let (_, group) = overdue.min_by_key(|(urgency, _)| urgency.since())?;
         Some(self.pick_of(group, most(group).max(1)))
     }
 
@@ -45,7 +47,7 @@ impl Queue {
         let (mut first, mut kind, mut of_kind) = (Vec::new(), None, 0);
         let mut members = self.members(group);
         while let Some(id) = members.next() {
-            let Some(rank) = self.entries[id].rank() else { continue };
+            let Some(rank) = self.all.entries[id].rank() else { continue };
             let urgency = Urgency::from(rank);
             if kind != Some(urgency.kind()) {
                 (kind, of_kind) = (Some(urgency.kind()), 0);
@@ -65,14 +67,14 @@ impl Queue {
     /// Of each group with new critical alerts: when the oldest of those was accepted, the oldest first; at most `most`
     /// groups. Critical is what has the first of the configured severity levels, fires, and is news.
     pub fn critical(&self, most: usize) -> Vec<Millis> {
-        self.ready.iter().map_while(|(urgency, _)| urgency.critical_since()).take(most).collect()
+        self.in_order().map_while(|(urgency, _)| urgency.critical_since()).take(most).collect()
     }
 
     /// Takes the most urgent group's new critical alerts, at most `most(group)` of them (at least one), and locks them;
     /// `None` when none waits.
     pub fn pick_critical(&mut self, most: impl Fn(GroupId) -> usize) -> Option<Picked> {
-        let (_, group) = *self.ready.first().filter(|(urgency, _)| urgency.critical_since().is_some())?;
-        let ranked = self.members(group).filter_map(|id| self.entries[id].rank().map(|rank| (rank, id)));
+        let (_, group) = self.most_urgent().filter(|(urgency, _)| urgency.critical_since().is_some())?;
+        let ranked = self.members(group).filter_map(|id| self.all.entries[id].rank().map(|rank| (rank, id)));
         let critical = ranked.take_while(|(rank, _)| Urgency::from(*rank).critical_since().is_some());
         let taken: Vec<_> = critical.take(most(group).max(1)).collect();
         Some(self.take_of(group, &taken))
@@ -80,7 +82,7 @@ impl Queue {
 
     fn take_of(&mut self, group: GroupId, taken: &[(Rank, Id)]) -> Picked {
         let items = self.take_all(taken.iter().map(|(_, id)| *id));
-        let still_firing = self.groups.find(group).map_or(0, |at| self.groups[at].still_firing());
+        let still_firing = self.still_firing(group);
         let reminder = items.iter().all(|item| item.change == Change::Unchanged);
         Picked { group, items, still_firing, reminder }
     }
@@ -91,7 +93,7 @@ impl Queue {
         let most = most.max(1);
         let mut items = Vec::new();
         while items.len() < most
-            && let Some(group) = self.most_urgent()
+            && let Some((_, group)) = self.most_urgent()
         {
             let ids: Vec<Id> = self.members(group).take(most - items.len()).collect();
             let mut taken = self.take_all(ids.into_iter());
@@ -105,7 +107,7 @@ impl Queue {
 
     /// Whether this chat was told that the alert fires, and not yet of its end.
     pub fn was_told_firing(&self, fingerprint: Fingerprint) -> bool {
-        self.entries.find(fingerprint.0).is_some_and(|id| self.entries[id].was_told_firing())
+        self.all.entries.find(fingerprint.0).is_some_and(|id| self.all.entries[id].was_told_firing())
     }
 
     /// Locks listed alerts with what waits of them.
@@ -118,12 +120,12 @@ impl Queue {
 
     /// Locks a listed alert with what waits of it.
     fn take_off(&mut self, id: Id) -> Option<Item> {
-        let item = self.entries[id].item()?;
+        let item = self.all.entries[id].item()?;
         self.unlink(id);
         self.update(id, |entry| {
             let group = entry.group;
             let state = entry.waiting.take().map(|waiting| waiting.state());
-            let rare = entry.rare_mut();
+            let rare = entry.make_rare();
             let chain = std::mem::take(&mut rare.chain);
             rare.flight = state.map(|state| Box::new(Flight { state, group, chain, turned: false, ended: false }));
         });
@@ -136,12 +138,12 @@ impl Queue {
     pub fn lock(&mut self, versions: &[(i64, Fingerprint)]) -> Vec<Item> {
         let mut items = Vec::new();
         for (pos, fingerprint) in versions {
-            let Some(id) = self.entries.find(fingerprint.0) else { continue };
-            if self.entries[id].held().is_some_and(|held| held.state.pos == *pos) {
+            let Some(id) = self.all.entries.find(fingerprint.0) else { continue };
+            if self.all.entries[id].held().is_some_and(|held| held.state.pos == *pos) {
                 // It was on its way already: its time had come before the restart.
                 self.wake_one(id);
             }
-            let entry = &self.entries[id];
+            let entry = &self.all.entries[id];
             if entry.is_listed() && entry.waiting.is_some_and(|waiting| waiting.pos() == *pos) {
                 items.extend(self.take_off(id));
             }
@@ -159,7 +161,7 @@ impl Queue {
                 How::Counted => self.terms.told_counted += 1,
             }
             self.ages.remove(flight.chain.since(&flight.state));
-            self.update(id, |entry| entry.known = Some(Box::new(Known::of(&flight, now_ms))));
+            self.update(id, |entry| entry.set_known(Known::of(&flight, now_ms)));
             self.spare(id, flight.chain.needed);
             self.unlock(id);
         }
@@ -170,11 +172,13 @@ impl Queue {
         for (pos, fingerprint) in versions {
             let Some((id, flight)) = self.land(*fingerprint, *pos) else { continue };
             let Flight { state, group, chain, turned, .. } = flight;
-            match self.entries[id].waiting() {
-                _ if self.entries[id].is_ended_reminder(&state, chain.flaps) => self.drop_reminder(id, &state, chain),
+            match self.all.entries[id].waiting() {
+                _ if self.all.entries[id].is_ended_reminder(&state, chain.flaps) => {
+                    self.drop_reminder(id, &state, chain)
+                }
                 Some(newer) => {
                     self.count_superseded();
-                    self.ages.remove(self.entries[id].since(&newer));
+                    self.ages.remove(self.all.entries[id].since(&newer));
                     self.with_spare(id, |of_newer, spare| {
                         *of_newer = Chain::join(chain, &state, turned, std::mem::take(of_newer), spare);
                     });
@@ -221,18 +225,18 @@ impl Queue {
     }
 
     fn land(&mut self, fingerprint: Fingerprint, pos: i64) -> Option<(Id, Flight)> {
-        let id = self.entries.find(fingerprint.0)?;
-        self.entries[id].flight().filter(|flight| flight.state.pos == pos)?;
-        let flight = self.update(id, |entry| entry.rare_mut().flight.take())?;
+        let id = self.all.entries.find(fingerprint.0)?;
+        self.all.entries[id].flight().filter(|flight| flight.state.pos == pos)?;
+        let flight = self.update(id, |entry| entry.rare_mut()?.flight.take())?;
         self.garbage_lands(fingerprint, flight.chain.needed.len());
         Some((id, *flight))
     }
 
     fn unlock(&mut self, id: Id) {
-        if self.entries[id].waits_in_vain() {
+        if self.all.entries[id].waits_in_vain() {
             self.drop_waiting_reminder(id);
         }
-        if self.entries[id].waiting.is_some() {
+        if self.all.entries[id].waiting.is_some() {
             self.link(id);
         } else {
             self.rest(id);

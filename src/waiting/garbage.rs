@@ -56,8 +56,8 @@ impl Queue {
     }
 
     fn take_flying(&mut self, fingerprint: Fingerprint, out: &mut Vec<i64>) {
-        let Some(id) = self.entries.find(fingerprint.0) else { return };
-        let Some(rare) = &mut self.entries[id].rare else { return };
+        let Some(id) = self.all.entries.find(fingerprint.0) else { return };
+        let Some(rare) = self.all.entries[id].rare_mut() else { return };
         let Some(flight) = &mut rare.flight else { return };
         self.garbage.flying -= flight.chain.needed.len();
         self.garbage.spare -= rare.spare.len();
@@ -69,8 +69,8 @@ impl Queue {
     fn take_spare(&mut self, out: &mut Vec<i64>, most: usize) {
         while out.len() < most {
             let Some(fingerprint) = self.garbage.listed.pop_front() else { break };
-            let Some(id) = self.entries.find(fingerprint.0) else { continue };
-            let Some(rare) = &mut self.entries[id].rare else { continue };
+            let Some(id) = self.all.entries.find(fingerprint.0) else { continue };
+            let Some(rare) = self.all.entries[id].rare_mut() else { continue };
             rare.spare_listed = false;
             self.garbage.spare -= rare.spare.len();
             out.append(&mut std::mem::take(&mut rare.spare));
@@ -96,9 +96,9 @@ impl Queue {
 
     /// Lets `change` add to an alert's spare positions.
     pub(super) fn with_spare(&mut self, id: Id, change: impl FnOnce(&mut Chain, &mut Vec<i64>)) {
-        let entry = &mut self.entries[id];
+        let entry = &mut self.all.entries[id];
         let fingerprint = entry.fingerprint;
-        let rare = entry.rare_mut();
+        let rare = entry.make_rare();
         let before = rare.spare.len();
         change(&mut rare.chain, &mut rare.spare);
         self.garbage.spare += rare.spare.len() - before;
@@ -113,8 +113,8 @@ impl Queue {
 
     /// The alert goes into flight: what was superseded of it now goes first.
     pub(super) fn garbage_takes_off(&mut self, id: Id) {
-        let entry = &self.entries[id];
-        let Some(rare) = &entry.rare else { return };
+        let entry = &self.all.entries[id];
+        let Some(rare) = entry.rare() else { return };
         let needed = rare.flight.as_ref().map_or(0, |flight| flight.chain.needed.len());
         self.garbage.flying += needed;
         if needed + rare.spare.len() > 0 {
@@ -131,8 +131,8 @@ impl Queue {
     /// Positions up to this one are gone from the store.
     pub(super) fn garbage_moved(&mut self, up_to: i64) {
         self.garbage.returned.retain(|pos| *pos > up_to);
-        for id in self.entries.ids().collect::<Vec<_>>() {
-            let Some(rare) = &mut self.entries[id].rare else { continue };
+        for id in self.all.entries.ids().collect::<Vec<_>>() {
+            let Some(rare) = self.all.entries[id].rare_mut() else { continue };
             let before = rare.spare.len();
             rare.spare.retain(|pos| *pos > up_to);
             rare.chain.needed.retain(|pos| *pos > up_to);

@@ -1,7 +1,9 @@
 //! What waits of one group, and how urgent it is.
 
-use super::entry::Rank;
-use super::slab::{Id, Keyed};
+use super::entry::{Entry, Rank};
+use super::slab::{Id, Room, Slab};
+use super::state::Packed;
+use super::tree::{Links, Nodes};
 use crate::model::{GroupId, Millis, Status};
 
 /// Order of alerts and of groups: reminders last, then by severity, firing before resolved, then by age. A group is as
@@ -45,7 +47,8 @@ impl From<Rank> for Urgency {
     }
 }
 
-/// One group of one bot.
+/// A group of which more than one alert is of interest: listed, or told as firing. Of the others their one alert knows all
+/// that there is to know, and stands for them; there are as many as alerts on the worst day.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Group {
     pub(super) id: GroupId,
@@ -57,12 +60,8 @@ pub(super) struct Group {
     pub(super) told_changed: u32,
     /// Of the first of its tree: its place in the order. Without meaning while no alert could be told.
     pub(super) urgency: Urgency,
-}
-
-impl Keyed for Group {
-    fn key(&self) -> u64 {
-        self.id
-    }
+    /// What hangs below it in the order of groups.
+    pub(super) links: Links,
 }
 
 impl Group {
@@ -73,5 +72,62 @@ impl Group {
 
     pub(super) fn is_vacant(&self) -> bool {
         self.root.is_none() && self.told_firing == 0
+    }
+}
+
+/// All alerts, and all groups: those of one alert by its id, others by a marked one.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
+pub(super) struct All {
+    pub(super) entries: Slab<Entry>,
+    pub(super) groups: Room<Group>,
+}
+
+impl All {
+    pub(super) fn group_id(&self, at: Id) -> GroupId {
+        at.unmarked().map_or_else(|| self.entries[at].group, |at| self.groups[at].id)
+    }
+
+    /// Of a group that could be told now.
+    pub(super) fn urgency(&self, at: Id) -> Urgency {
+        at.unmarked().map_or_else(|| self.entries[at].urgency(), |at| self.groups[at].urgency)
+    }
+}
+
+/// The order of groups.
+impl Nodes for All {
+    type Key = (Urgency, GroupId);
+
+    fn key(&self, at: Id) -> Self::Key {
+        (self.urgency(at), self.group_id(at))
+    }
+
+    fn links(&self, at: Id) -> Links {
+        at.unmarked().map_or_else(|| self.entries[at].links, |at| self.groups[at].links)
+    }
+
+    fn links_mut(&mut self, at: Id) -> &mut Links {
+        match at.unmarked() {
+            Some(at) => &mut self.groups[at].links,
+            None => &mut self.entries[at].links,
+        }
+    }
+}
+
+/// The order of one group's alerts.
+impl Nodes for Slab<Entry> {
+    type Key = (Urgency, i64, Id);
+
+    fn key(&self, id: Id) -> Self::Key {
+        let entry = &self[id];
+        (entry.urgency(), entry.waiting.as_ref().map_or(0, Packed::pos), id)
+    }
+
+    fn links(&self, id: Id) -> Links {
+        self[id].links
+    }
+
+    fn links_mut(&mut self, id: Id) -> &mut Links {
+        &mut self[id].links
     }
 }

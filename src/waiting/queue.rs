@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::ages::Ages;
 use super::entry::{Arrival, Entry, Known};
 use super::garbage::Garbage;
-use super::group::{Group, Urgency};
-use super::slab::{Id, Slab};
+use super::group::All;
+use super::slab::{Id, Table};
 use super::state::{Chain, Held, State};
 use super::tree::Lots;
 use super::{Options, Told};
@@ -33,9 +33,12 @@ pub struct Terms {
 #[cfg_attr(test, derive(Clone))]
 pub struct Queue {
     options: Options,
-    pub(super) entries: Slab<Entry>,
-    pub(super) groups: Slab<Group>,
-    pub(super) ready: BTreeSet<(Urgency, GroupId)>,
+    pub(super) all: All,
+    /// Groups by their keys.
+    pub(super) groups: Table,
+    /// The tree of groups that could be told now, and how many those are.
+    pub(super) order: Id,
+    pub(super) ready: usize,
     pub(super) lots: Lots,
     held: BTreeSet<(Millis, Fingerprint)>,
     pub(super) ages: Ages,
@@ -54,9 +57,10 @@ impl Queue {
     pub fn new(options: Options, terms: Terms) -> Self {
         Self {
             options,
-            entries: Slab::default(),
-            groups: Slab::default(),
-            ready: BTreeSet::new(),
+            all: All::default(),
+            groups: Table::default(),
+            order: Id::NONE,
+            ready: 0,
             lots: Lots::new(),
             held: BTreeSet::new(),
             ages: Ages::default(),
@@ -79,13 +83,13 @@ impl Queue {
     /// Restores a remembered told state; before any head.
     pub fn remember(&mut self, fingerprint: Fingerprint, group: GroupId, told: Told) {
         let id = self.find_or_add(fingerprint);
-        let listed = self.entries[id].is_listed();
+        let listed = self.all.entries[id].is_listed();
         if listed {
             self.unlink(id);
         }
         self.update(id, |entry| {
             entry.group = group;
-            entry.known = Some(Box::new(Known::new(&told, group)));
+            entry.set_known(Known::new(&told, group));
         });
         if listed {
             self.link(id);
@@ -108,8 +112,8 @@ impl Queue {
     }
 
     /// Groups that could be told now.
-    pub fn groups_waiting(&self) -> usize {
-        self.ready.len()
+    pub const fn groups_waiting(&self) -> usize {
+        self.ready
     }
 
     /// States recognised as repeats since the start.
@@ -124,7 +128,7 @@ impl Queue {
 
     /// Whether this chat knows, or will be told, that the alert fires: then it must hear of its end.
     pub fn fires(&self, fingerprint: Fingerprint) -> bool {
-        self.entries.find(fingerprint.0).is_some_and(|id| self.entries[id].fires())
+        self.all.entries.find(fingerprint.0).is_some_and(|id| self.all.entries[id].fires())
     }
 
     /// Takes the next head, in position order.
@@ -137,10 +141,10 @@ impl Queue {
         self.len += 1;
         let id = self.find_or_add(head.fingerprint);
         // The same order as in a replay, where nobody wakes the held ones in between.
-        if self.entries[id].held().is_some_and(|held| held.until_ms <= head.accepted_ms) {
+        if self.all.entries[id].held().is_some_and(|held| held.until_ms <= head.accepted_ms) {
             self.wake_one(id);
         }
-        let arrival = self.entries[id].classify(&head, self.window_ms());
+        let arrival = self.all.entries[id].classify(&head, self.window_ms());
         self.arrive(id, head, arrival);
     }
 
@@ -161,9 +165,7 @@ impl Queue {
     }
 
     fn find_or_add(&mut self, fingerprint: Fingerprint) -> Id {
-        self.entries
-            .find(fingerprint.0)
-            .unwrap_or_else(|| self.entries.insert(Entry { fingerprint, ..Entry::default() }))
+        self.all.entries.find(fingerprint.0).unwrap_or_else(|| self.all.entries.insert(Entry::new(fingerprint)))
     }
 
     pub(super) fn count_superseded(&mut self) {
@@ -177,8 +179,8 @@ impl Queue {
     }
 
     fn take_held(&mut self, id: Id) -> Option<Held> {
-        let entry = &mut self.entries[id];
-        let held = entry.rare.as_mut()?.held.take()?;
+        let entry = &mut self.all.entries[id];
+        let held = entry.rare_mut()?.held.take()?;
         self.held.remove(&(held.until_ms, entry.fingerprint));
         self.ages.remove(held.state.accepted_ms);
         Some(*held)
@@ -195,14 +197,14 @@ impl Queue {
         self.ages.add(head.accepted_ms);
         self.held.insert((until_ms, head.fingerprint));
         let held = Held { state: State::of(head), group: head.group, until_ms };
-        self.entries[id].rare_mut().held = Some(Box::new(held));
+        self.all.entries[id].make_rare().held = Some(Box::new(held));
     }
 
     /// A resolve that is noted but not told.
     fn silent(&mut self, id: Id, head: &Head) {
         self.drop_held(id);
         self.count_superseded();
-        let entry = &self.entries[id];
+        let entry = &self.all.entries[id];
         let fires = |state: &State| state.status() == Status::Firing;
         match (entry.waiting(), entry.flight().map(|flight| flight.state)) {
             (Some(waiting), flight) if fires(&waiting) => {
@@ -211,11 +213,11 @@ impl Queue {
                     self.unlink(id);
                 }
                 self.with_spare(id, |chain, spare| chain.end(&waiting, head.pos, spare));
-                if let Some(mut waiting) = self.entries[id].waiting() {
+                if let Some(mut waiting) = self.all.entries[id].waiting() {
                     waiting.end(head);
-                    self.entries[id].waiting = Some(waiting.into());
+                    self.all.entries[id].waiting = Some(waiting.into());
                 }
-                if listed && self.entries[id].waits_in_vain() {
+                if listed && self.all.entries[id].waits_in_vain() {
                     self.drop_waiting_reminder(id);
                 } else if listed {
                     self.link(id);
@@ -223,7 +225,7 @@ impl Queue {
             }
             (None, Some(flight)) if fires(&flight) => {
                 self.with_spare(id, |chain, spare| chain.need(head.pos, spare));
-                let rare = self.entries[id].rare_mut();
+                let rare = self.all.entries[id].make_rare();
                 if let Some(flight) = &mut rare.flight {
                     flight.ends(head);
                 }
@@ -239,7 +241,7 @@ impl Queue {
 
     pub(super) fn end_known(&mut self, id: Id, ends_ms: Millis, accepted_ms: Millis) {
         self.update(id, |entry| {
-            if let Some(known) = entry.known.as_mut().filter(|known| known.fires()) {
+            if let Some(known) = entry.known_mut().filter(|known| known.fires()) {
                 known.end(ends_ms, accepted_ms);
             }
         });
@@ -247,9 +249,9 @@ impl Queue {
 
     /// Takes back a waiting reminder, not listed, of an alert that has ended silently meanwhile.
     pub(super) fn drop_waiting_reminder(&mut self, id: Id) {
-        let entry = &mut self.entries[id];
+        let entry = &mut self.all.entries[id];
         let Some(reminder) = entry.waiting.take().map(|waiting| waiting.state()) else { return };
-        let chain = std::mem::take(&mut entry.rare_mut().chain);
+        let chain = std::mem::take(&mut entry.make_rare().chain);
         self.drop_reminder(id, &reminder, chain);
     }
 
@@ -263,10 +265,10 @@ impl Queue {
 
     fn news(&mut self, id: Id, head: Head) {
         self.drop_held(id);
-        if self.entries[id].is_listed() {
+        if self.all.entries[id].is_listed() {
             self.unlink(id);
         }
-        let old = self.entries[id].waiting();
+        let old = self.all.entries[id].waiting();
         match old {
             Some(old) => {
                 self.count_superseded();
@@ -278,11 +280,12 @@ impl Queue {
         self.update(id, |entry| {
             entry.group = head.group;
             entry.waiting = Some(State::of(&head).into());
-            if let Some(flight) = entry.rare.as_mut().and_then(|rare| rare.flight.as_mut()).filter(|_| old.is_none()) {
+            let flight = entry.rare_mut().and_then(|rare| rare.flight.as_mut());
+            if let Some(flight) = flight.filter(|_| old.is_none()) {
                 flight.turned = flight.state.status() != head.status;
             }
         });
-        if self.entries[id].is_listed() {
+        if self.all.entries[id].is_listed() {
             self.link(id);
         }
     }
@@ -297,7 +300,7 @@ impl Queue {
         // After the clock has stepped back: nothing is held for longer than a window.
         let longest = now_ms.saturating_add(self.window_ms());
         while let Some((_, fingerprint)) = self.due(now_ms, longest) {
-            match self.entries.find(fingerprint.0) {
+            match self.all.entries.find(fingerprint.0) {
                 Some(id) => self.wake_one(id),
                 None => return,
             }
@@ -310,7 +313,7 @@ impl Queue {
     }
 
     pub(super) fn wake_one(&mut self, id: Id) {
-        let fingerprint = self.entries[id].fingerprint;
+        let fingerprint = self.all.entries[id].fingerprint;
         if let Some(held) = self.take_held(id) {
             self.news(id, held.state.head(fingerprint, held.group));
         }
@@ -318,10 +321,10 @@ impl Queue {
 
     /// Judges a held state anew, because what it was compared with is gone.
     pub(super) fn judge_held(&mut self, fingerprint: Fingerprint) {
-        let Some(id) = self.entries.find(fingerprint.0) else { return };
+        let Some(id) = self.all.entries.find(fingerprint.0) else { return };
         let Some(held) = self.take_held(id) else { return };
         let head = held.state.head(fingerprint, held.group);
-        let arrival = self.entries[id].classify(&head, self.window_ms());
+        let arrival = self.all.entries[id].classify(&head, self.window_ms());
         self.arrive(id, head, arrival);
     }
 
@@ -329,18 +332,20 @@ impl Queue {
     /// in flight.
     pub fn moved(&mut self, up_to: i64, dead: bool) {
         let mut moved = 0;
-        let ids: Vec<Id> = self.entries.ids().collect();
+        let ids: Vec<Id> = self.all.entries.ids().collect();
         for id in &ids {
-            if self.entries[*id].held().is_some_and(|held| held.state.pos <= up_to) {
+            if self.all.entries[*id].held().is_some_and(|held| held.state.pos <= up_to) {
                 self.take_held(*id);
                 moved += 1;
             }
-            let entry = &self.entries[*id];
+            let entry = &self.all.entries[*id];
             if let Some(waiting) = entry.waiting().filter(|waiting| waiting.pos <= up_to && entry.is_listed()) {
                 self.ages.remove(entry.since(&waiting));
                 self.unlink(*id);
-                self.entries[*id].waiting = None;
-                self.entries[*id].rare_mut().chain.forget_first();
+                self.all.entries[*id].waiting = None;
+                if let Some(rare) = self.all.entries[*id].rare_mut() {
+                    rare.chain.forget_first();
+                }
                 moved += 1;
             }
         }
@@ -358,23 +363,23 @@ impl Queue {
 
     /// The alert may have nothing left to say: keeps of it what must be remembered.
     pub(super) fn rest(&mut self, id: Id) {
-        let entry = &self.entries[id];
+        let entry = &self.all.entries[id];
         if entry.waiting.is_none() && entry.flight().is_none() {
             // What died or was moved must not leave its group behind.
-            let group = entry.known.as_ref().map_or(entry.group, |known| known.group);
-            let fires = entry.known.as_ref().is_some_and(|known| known.fires());
-            if entry.known.is_none() || fires {
-                let needed = self.entries[id].rare.as_mut().map(|rare| std::mem::take(&mut rare.chain.needed));
+            let group = entry.known().map_or(entry.group, |known| known.group);
+            let fires = entry.known().is_some_and(|known| known.fires());
+            if entry.known().is_none() || fires {
+                let needed = self.all.entries[id].rare_mut().map(|rare| std::mem::take(&mut rare.chain.needed));
                 if let Some(needed) = needed.filter(|needed| !needed.is_empty()) {
                     self.spare(id, needed);
                 }
             }
             self.update(id, |entry| entry.group = group);
         }
-        let entry = &mut self.entries[id];
+        let entry = &mut self.all.entries[id];
         entry.trim();
-        if entry.waiting.is_none() && entry.known.is_none() && entry.rare.is_none() {
-            self.entries.remove(id);
+        if entry.is_over() {
+            self.all.entries.remove(id);
         }
     }
 
@@ -384,18 +389,18 @@ impl Queue {
         let resolved = now_ms.saturating_sub(millis(self.options.resolved_memory));
         let is_old = |entry: &Entry| {
             entry.is_idle()
-                && entry.known.as_ref().is_some_and(|known| match known.status {
+                && entry.known().is_some_and(|known| match known.status {
                     Status::Firing => known.seen_ms < firing,
                     Status::Resolved => known.seen_ms < resolved,
                 })
         };
-        let old: Vec<Id> = self.entries.ids().filter(|id| is_old(&self.entries[*id])).collect();
+        let old: Vec<Id> = self.all.entries.ids().filter(|id| is_old(&self.all.entries[*id])).collect();
         for id in old {
-            self.update(id, |entry| entry.known = None);
+            self.update(id, |entry| entry.forget_known());
             self.rest(id);
         }
-        self.entries.shrink();
-        self.groups.shrink();
+        self.all.entries.shrink();
+        self.shrink_groups();
     }
 
     /// Positions that wait, are in flight or held.
@@ -406,7 +411,7 @@ impl Queue {
             let flight = entry.flight().map(|flight| flight.state.pos);
             [waiting, flight, entry.held().map(|held| held.state.pos)].into_iter().flatten().collect::<Vec<_>>()
         };
-        let mut all: Vec<i64> = self.entries.ids().flat_map(|id| of(&self.entries[id])).collect();
+        let mut all: Vec<i64> = self.all.entries.ids().flat_map(|id| of(&self.all.entries[id])).collect();
         all.sort_unstable();
         all
     }

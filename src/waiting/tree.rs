@@ -1,14 +1,28 @@
-//! The alerts of a group in the order of their urgency: a treap whose links are in the entries, so that it takes no room
-//! of its own. An alert must leave it before anything changes by which it is ordered.
+//! Treaps whose links are in what they order, so that they take no room of their own: a group's alerts by urgency, and
+//! the groups by theirs. What is in one must leave it before anything changes by which it is ordered.
 
 use std::hash::{BuildHasher, RandomState};
 
-use super::entry::Entry;
-use super::group::Urgency;
-use super::slab::{Id, Slab};
-use super::state::Packed;
+use super::slab::Id;
 
-/// Where an alert hangs.
+/// What a tree is made of.
+pub(super) trait Nodes {
+    /// By what they are ordered; no two have the same.
+    type Key: Ord;
+
+    fn key(&self, id: Id) -> Self::Key;
+    fn links(&self, id: Id) -> Links;
+    fn links_mut(&mut self, id: Id) -> &mut Links;
+}
+
+/// What hangs below a node.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Links {
+    pub(super) left: Id,
+    pub(super) right: Id,
+}
+
+/// Where a node hangs.
 #[derive(Clone, Copy)]
 enum Place {
     Root,
@@ -33,50 +47,39 @@ impl Lots {
     }
 }
 
-/// One group's tree. Each change takes time in proportion to the logarithm of how many are in it.
-pub(super) struct Tree<'a> {
-    pub(super) entries: &'a mut Slab<Entry>,
+/// Each change takes time in proportion to the logarithm of how many are in it.
+pub(super) struct Tree<'a, N> {
+    pub(super) nodes: &'a mut N,
     pub(super) lots: Lots,
     pub(super) root: Id,
 }
 
-type Key = (Urgency, i64, Id);
-
-fn key(entries: &Slab<Entry>, id: Id) -> Key {
-    let entry = &entries[id];
-    (entry.urgency(), entry.waiting.as_ref().map_or(0, Packed::pos), id)
-}
-
-impl Tree<'_> {
+impl<N: Nodes> Tree<'_, N> {
     fn hang(&mut self, place: Place, id: Id) {
         match place {
             Place::Root => self.root = id,
-            Place::Left(parent) => self.entries[parent].left = id,
-            Place::Right(parent) => self.entries[parent].right = id,
+            Place::Left(parent) => self.nodes.links_mut(parent).left = id,
+            Place::Right(parent) => self.nodes.links_mut(parent).right = id,
         }
     }
 
-    /// Adds an alert that is in no tree. Returns the root.
+    /// Adds what is in no tree. Returns the root.
     pub(super) fn insert(mut self, id: Id) -> Id {
-        let (key_of_it, lot) = (key(self.entries, id), self.lots.of(id));
+        let (key, lot) = (self.nodes.key(id), self.lots.of(id));
         let (mut place, mut at) = (Place::Root, self.root);
         while !at.is_none() && self.lots.of(at) > lot {
-            let entry = &self.entries[at];
-            (place, at) = if key_of_it < key(self.entries, at) {
-                (Place::Left(at), entry.left)
-            } else {
-                (Place::Right(at), entry.right)
-            };
+            let Links { left, right } = self.nodes.links(at);
+            (place, at) = if key < self.nodes.key(at) { (Place::Left(at), left) } else { (Place::Right(at), right) };
         }
         self.hang(place, id);
         let (mut before, mut after) = (Place::Left(id), Place::Right(id));
         while !at.is_none() {
-            if key(self.entries, at) < key_of_it {
+            if self.nodes.key(at) < key {
                 self.hang(before, at);
-                (before, at) = (Place::Right(at), self.entries[at].right);
+                (before, at) = (Place::Right(at), self.nodes.links(at).right);
             } else {
                 self.hang(after, at);
-                (after, at) = (Place::Left(at), self.entries[at].left);
+                (after, at) = (Place::Left(at), self.nodes.links(at).left);
             }
         }
         self.hang(before, Id::NONE);
@@ -84,30 +87,25 @@ impl Tree<'_> {
         self.root
     }
 
-    /// Takes an alert out. Returns the root.
+    /// Takes one out. Returns the root.
     pub(super) fn remove(mut self, id: Id) -> Id {
-        let key_of_it = key(self.entries, id);
+        let key = self.nodes.key(id);
         let (mut place, mut at) = (Place::Root, self.root);
         while at != id {
             if at.is_none() {
                 return self.root;
             }
-            let entry = &self.entries[at];
-            (place, at) = if key_of_it < key(self.entries, at) {
-                (Place::Left(at), entry.left)
-            } else {
-                (Place::Right(at), entry.right)
-            };
+            let Links { left, right } = self.nodes.links(at);
+            (place, at) = if key < self.nodes.key(at) { (Place::Left(at), left) } else { (Place::Right(at), right) };
         }
-        let entry = &mut self.entries[id];
-        let (mut left, mut right) = (std::mem::take(&mut entry.left), std::mem::take(&mut entry.right));
+        let Links { mut left, mut right } = std::mem::take(self.nodes.links_mut(id));
         while !left.is_none() && !right.is_none() {
             if self.lots.of(left) > self.lots.of(right) {
                 self.hang(place, left);
-                (place, left) = (Place::Right(left), self.entries[left].right);
+                (place, left) = (Place::Right(left), self.nodes.links(left).right);
             } else {
                 self.hang(place, right);
-                (place, right) = (Place::Left(right), self.entries[right].left);
+                (place, right) = (Place::Left(right), self.nodes.links(right).left);
             }
         }
         self.hang(place, if left.is_none() { right } else { left });
@@ -115,49 +113,49 @@ impl Tree<'_> {
     }
 }
 
-/// The most urgent alert of a tree.
-pub(super) fn first(entries: &Slab<Entry>, root: Id) -> Id {
+/// The first of a tree.
+pub(super) fn first(nodes: &impl Nodes, root: Id) -> Id {
     let mut at = root;
-    while !at.is_none() && !entries[at].left.is_none() {
-        at = entries[at].left;
+    while !at.is_none() && !nodes.links(at).left.is_none() {
+        at = nodes.links(at).left;
     }
     at
 }
 
-/// The alerts of a tree, the most urgent first.
-pub(super) struct InOrder<'a> {
-    entries: &'a Slab<Entry>,
+/// A tree from its first to its last.
+pub(super) struct InOrder<'a, N> {
+    nodes: &'a N,
     /// Which come next, with what hangs to their right; the last one first.
     open: Vec<Id>,
 }
 
-impl<'a> InOrder<'a> {
-    /// Begins with the first alert that is no more urgent than `from`.
-    pub(super) fn new(entries: &'a Slab<Entry>, root: Id, from: Urgency) -> Self {
+impl<'a, N: Nodes> InOrder<'a, N> {
+    /// Begins with the first of which `is_before` does not hold: it must hold of the first ones only.
+    pub(super) fn new(nodes: &'a N, root: Id, is_before: impl Fn(Id) -> bool) -> Self {
         let mut open = Vec::new();
         let mut at = root;
         while !at.is_none() {
-            let entry = &entries[at];
-            at = if entry.urgency() < from {
-                entry.right
+            let Links { left, right } = nodes.links(at);
+            at = if is_before(at) {
+                right
             } else {
                 open.push(at);
-                entry.left
+                left
             };
         }
-        Self { entries, open }
+        Self { nodes, open }
     }
 }
 
-impl Iterator for InOrder<'_> {
+impl<N: Nodes> Iterator for InOrder<'_, N> {
     type Item = Id;
 
     fn next(&mut self) -> Option<Id> {
         let id = self.open.pop()?;
-        let mut at = self.entries[id].right;
+        let mut at = self.nodes.links(id).right;
         while !at.is_none() {
             self.open.push(at);
-            at = self.entries[at].left;
+            at = self.nodes.links(at).left;
         }
         Some(id)
     }

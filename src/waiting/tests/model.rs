@@ -416,6 +416,7 @@ impl Life {
         assert_eq!(terms.accepted - gone, queue.len());
         assert_eq!(terms.told_named, self.rows.terms.told_named);
         assert_eq!(terms.dead, self.rows.terms.dead);
+        super::tree::groups_hold(queue);
         assert_eq!(queue.groups_waiting(), plain.groups().len());
         assert_eq!(queue.next_wake_ms(), plain.next_wake_ms());
         for fingerprint in (0..ALERTS).map(Fingerprint) {

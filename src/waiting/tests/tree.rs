@@ -1,23 +1,62 @@
-//! The order of a large group.
+//! The order of groups, and of a large group's alerts.
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::waiting::slab::Id;
+use crate::waiting::tree::Nodes as _;
 
 /// The order in which they would leave, after checking that the tree is one.
 fn order(queue: &Queue, group: GroupId) -> Vec<(u8, Millis, i64)> {
     let ids: Vec<Id> = queue.members(group).collect();
-    let keys: Vec<_> = ids.iter().map(|id| queue.entries[*id].urgency()).collect();
+    let keys: Vec<_> = ids.iter().map(|id| queue.all.entries[*id].urgency()).collect();
     assert!(keys.is_sorted());
-    ids.iter().map(|id| queue.entries[*id].item().unwrap()).map(|i| (i.head.severity, i.since_ms, i.head.pos)).collect()
+    ids.iter()
+        .map(|id| queue.all.entries[*id].item().unwrap())
+        .map(|i| (i.head.severity, i.since_ms, i.head.pos))
+        .collect()
+}
+
+/// What the alerts say of their groups is what the groups say of themselves.
+pub(super) fn groups_hold(queue: &Queue) {
+    #[derive(Default)]
+    struct Plain {
+        members: Vec<Id>,
+        told_firing: u32,
+        told_changed: u32,
+    }
+    let mut groups: BTreeMap<GroupId, Plain> = BTreeMap::new();
+    for id in queue.all.entries.ids() {
+        let entry = &queue.all.entries[id];
+        let (listed, counts) = (entry.is_listed(), entry.counts_in().is_some());
+        if listed || counts {
+            let group = groups.entry(entry.group).or_default();
+            group.members.extend(Some(id).filter(|_| listed));
+            group.told_firing += u32::from(counts);
+            group.told_changed += u32::from(listed && entry.changes_told_firing());
+        }
+    }
+    assert_eq!(queue.groups.ids().count(), groups.len());
+    let mut order = Vec::new();
+    for (id, Plain { mut members, told_firing, told_changed }) in groups {
+        assert_eq!(queue.still_firing(id), told_firing - told_changed);
+        members.sort_unstable_by_key(|id| queue.all.entries.key(*id));
+        assert_eq!(queue.members(id).collect::<Vec<_>>(), members);
+        order.extend(members.first().map(|first| (queue.all.entries[*first].urgency(), id)));
+    }
+    order.sort_unstable();
+    assert_eq!(queue.in_order().collect::<Vec<_>>(), order);
+    assert_eq!(queue.most_urgent(), order.first().copied());
+    assert_eq!(queue.groups_waiting(), order.len());
 }
 
 fn depth(queue: &Queue, root: Id) -> usize {
     if root.is_none() {
         return 0;
     }
-    let entry = &queue.entries[root];
-    1 + depth(queue, entry.left).max(depth(queue, entry.right))
+    let entry = &queue.all.entries[root];
+    1 + depth(queue, entry.links.left).max(depth(queue, entry.links.right))
 }
 
 proptest! {
@@ -51,6 +90,39 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, ..ProptestConfig::default() })]
+
+    #[test]
+    fn groups_of_one_and_of_more_stay_in_order(
+        changes in prop::collection::vec((0_u64..60, 0_u64..40, 0_u8..3, 0_i64..20, 0_u8..6), 1..300)
+    ) {
+        let mut chat = chat();
+        for (alert, group, severity, at, what) in changes {
+            let state = if what == 0 { resolved("") } else { firing("") };
+            let head = Head { fingerprint: Fingerprint(alert), group, ..state.severity(severity).at(100 * at).0 };
+            match what {
+                5 => drop(chat.queue.pick(|_| usize::MAX).map(|picked| chat.told(&picked))),
+                _ => drop(chat.hears(State(head))),
+            }
+            groups_hold(&chat.queue);
+        }
+        chat.tell_all();
+        groups_hold(&chat.queue);
+    }
+}
+
+#[test]
+fn the_order_of_groups_is_never_a_long_chain() {
+    let mut chat = chat();
+    for n in 0..20_000_u64 {
+        let at = i64::try_from(n).unwrap();
+        chat.hears(State(Head { fingerprint: Fingerprint(n), group: n, ..firing("").at(at).0 }));
+    }
+    let depth = depth(&chat.queue, chat.queue.order);
+    assert!((15..70).contains(&depth), "{depth} deep");
+}
+
 #[test]
 fn a_group_is_never_a_long_chain() {
     let mut chat = chat();
@@ -58,7 +130,8 @@ fn a_group_is_never_a_long_chain() {
         let at = i64::try_from(n).unwrap();
         chat.hears(State(Head { fingerprint: Fingerprint(n), ..firing("").at(at).0 }));
     }
-    let root = chat.queue.groups[chat.queue.groups.find(group_id("g")).unwrap()].root;
+    let group = chat.queue.find_group(group_id("g")).unwrap().unmarked().unwrap();
+    let root = chat.queue.all.groups[group].root;
     let depth = depth(&chat.queue, root);
     // About 30 are to be expected.
     assert!((15..70).contains(&depth), "{depth} deep");
