@@ -1,9 +1,14 @@
 //! What one message costs the processor: choice, rendering, sending, recording; clean-up and commits are in it.
 //!
-//! `cargo bench --bench dispatch [-- MESSAGES] [bots] [waiting]` lets a dispatcher and its store tell alerts one by one (no
-//! digests) to robots on loopback without a limit worth the name, with 10 and 10,000 bots, and with 1,000 and 1,000,000
-//! waiting. They are a process of their own; the report is its processor time a message, from the first quarter
-//! of the messages to the third. The two of a pair run in turn, three times; the medians are compared.
+//! `cargo bench --bench dispatch [-- MESSAGES] [bots] [first] [waiting]` lets a dispatcher and its store tell alerts one by
+//! one (no digests) to robots on loopback without a limit worth the name. They are a process of their own; the report is
+//! its processor time a message, and its memory at the end. The two of a pair run in turn, three times; the medians are
+//! compared.
+//!
+//! - `bots`: 10 and 10,000 bots, once each has told two messages: so without connections, and without what is read of a
+//!   robot before its first message.
+//! - `first`: the first message of each of 1,000 and 10,000 bots, with their connections and most of their workers' starts.
+//! - `waiting`: one bot, with 1,000 and 1,000,000 waiting.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
@@ -76,10 +81,20 @@ async fn tell(folder: &Path, robot: &str, bots: usize) {
 struct Cost {
     cpu_us: f64,
     wall_us: f64,
+    own_mb: f64,
+}
+
+/// Which of the messages are measured.
+#[derive(Clone, Copy)]
+enum Part {
+    /// Between these shares of them.
+    Shares(f64, f64),
+    /// From when every bot has told so many.
+    After(u64),
 }
 
 /// `messages` of what waits are told.
-async fn run(bots: usize, waiting: u64, messages: u64) -> Cost {
+async fn run(bots: usize, waiting: u64, messages: u64, part: Part) -> Cost {
     let folder = tempfile::tempdir().unwrap();
     backlog::fill(folder.path(), &names(bots), waiting / bots as u64).await;
     let robot = Robot::start().await;
@@ -90,12 +105,24 @@ async fn run(bots: usize, waiting: u64, messages: u64) -> Cost {
         .spawn()
         .unwrap();
     let pid = child.id().unwrap();
-    robot.until(messages / 4).await;
+    let share = |share: f64| (messages as f64 * share) as u64;
+    let until = match part {
+        Part::Shares(from, until) => {
+            robot.until(share(from)).await;
+            share(until)
+        }
+        Part::After(each) => {
+            robot.until_bots(bots, each).await;
+            share(0.95)
+        }
+    };
     let (first, cpu, begin) = (robot.answered(), support::cpu(pid), Instant::now());
-    robot.until(messages * 3 / 4).await;
+    assert!(first < until - messages / 4, "{first} of {messages} were told before");
+    robot.until(until).await;
     let told = (robot.answered() - first) as f64;
     let us = |time: Duration| time.as_secs_f64() * 1e6 / told;
-    let cost = Cost { cpu_us: us(support::cpu(pid) - cpu), wall_us: us(begin.elapsed()) };
+    let (cpu_us, wall_us) = (us(support::cpu(pid) - cpu), us(begin.elapsed()));
+    let cost = Cost { cpu_us, wall_us, own_mb: support::memory(pid).own };
     child.kill().await.unwrap();
     cost
 }
@@ -106,19 +133,21 @@ fn median(costs: &[Cost], of: impl Fn(&Cost) -> f64) -> f64 {
     values[values.len() / 2]
 }
 
-async fn pair(what: &str, small: (usize, u64), large: (usize, u64), messages: u64) {
+async fn pair(what: &str, small: (usize, u64), large: (usize, u64), messages: u64, part: Part) {
     let (mut few, mut many) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        few.push(run(small.0, small.1, messages.min(small.1)).await);
-        many.push(run(large.0, large.1, messages).await);
+        few.push(run(small.0, small.1, messages.min(small.1), part).await);
+        many.push(run(large.0, large.1, messages, part).await);
     }
     for ((bots, waiting), costs) in [(small, &few), (large, &many)] {
         let all: Vec<String> = costs.iter().map(|cost| format!("{:.0}", cost.cpu_us)).collect();
         println!(
-            "{what}: {bots:>6} bots, {waiting:>8} waiting: {:>6.0} us of processor a message ({}), {:>6.0} us passed",
+            "{what}: {bots:>6} bots, {waiting:>8} waiting: {:>6.0} us of processor a message ({}), {:>6.0} us passed, \
+             {:.0} MB",
             median(costs, |cost| cost.cpu_us),
             all.join(", "),
-            median(costs, |cost| cost.wall_us)
+            median(costs, |cost| cost.wall_us),
+            median(costs, |cost| cost.own_mb)
         );
     }
     println!("{what}: ratio {:.2}", median(&many, |cost| cost.cpu_us) / median(&few, |cost| cost.cpu_us));
@@ -136,10 +165,13 @@ async fn main() {
     }
     let messages = support::number(0).unwrap_or(2_000);
     if support::wants("bots") {
-        let all = (messages * 20).max(20_000);
-        pair("bots", (10, all), (10_000, all), all).await;
+        let all = (messages * 40).max(80_000);
+        pair("bots", (10, all), (10_000, all), all, Part::After(2)).await;
+    }
+    if support::wants("first") {
+        pair("first", (1_000, 1_000), (10_000, 10_000), 10_000, Part::Shares(0.1, 0.95)).await;
     }
     if support::wants("waiting") {
-        pair("waiting", (1, 1_000.max(messages)), (1, 1_000_000), messages).await;
+        pair("waiting", (1, 1_000.max(messages)), (1, 1_000_000), messages, Part::Shares(0.25, 0.75)).await;
     }
 }

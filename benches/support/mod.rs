@@ -84,12 +84,7 @@ impl Server {
 
     /// What it holds in memory now.
     pub(crate) fn memory(&self) -> Memory {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let mb = |name: &str| {
-            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-            line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-        };
-        Memory { resident: mb("VmRSS:"), own: mb("RssAnon:"), peak: mb("VmHWM:") }
+        memory(self.pid())
     }
 
     /// The sum of a metric over all its labels.
@@ -102,6 +97,16 @@ impl Server {
             text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
         values.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
+}
+
+/// What a process holds in memory now.
+pub(crate) fn memory(pid: u32) -> Memory {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mb = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    };
+    Memory { resident: mb("VmRSS:"), own: mb("RssAnon:"), peak: mb("VmHWM:") }
 }
 
 /// Processor time that a process has used, all threads that still live.

@@ -1,8 +1,8 @@
-//! The HTTP client towards one bot's robots. Redirects are never followed; replies are read up to a bound.
+//! The HTTP clients towards robots. Redirects are never followed; replies are read up to a bound.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,6 +27,31 @@ pub(super) struct Reply {
     pub(super) body: Vec<u8>,
 }
 
+/// Clients by what they were made from. Bots with the same `http_config` share one: the certificates it trusts take 100 KB
+/// and some milliseconds to read (measured). They share its idle connections, too, of which there are as many to a host as
+/// messages were under way to it at a time.
+#[derive(Default)]
+pub(super) struct Clients(Mutex<Vec<(HttpClientConfig, reqwest::Client)>>);
+
+impl Clients {
+    /// The client for this config, made when it is the first. Fails as [`client`].
+    pub(super) fn of(&self, config: &HttpClientConfig) -> Result<reqwest::Client, String> {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = clients.iter().find(|(known, _)| known == config) {
+            return Ok(client.clone());
+        }
+        let client = client(config)?;
+        clients.push((config.clone(), client.clone()));
+        Ok(client)
+    }
+
+    /// Forgets the clients of configs that no bot has any more.
+    pub(super) fn keep<'a>(&self, configs: impl Iterator<Item = &'a HttpClientConfig> + Clone) {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|(known, _)| configs.clone().any(|config| config == known));
+    }
+}
+
 /// Makes a client. Fails when the proxy's URL or the CA file can not be used.
 pub fn client(config: &HttpClientConfig) -> Result<reqwest::Client, String> {
     let mut builder = reqwest::Client::builder()
@@ -35,7 +60,6 @@ pub fn client(config: &HttpClientConfig) -> Result<reqwest::Client, String> {
         .timeout(TIMEOUT)
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(Duration::from_secs(30))
-        .pool_max_idle_per_host(2)
         .retry(reqwest::retry::never());
     builder = match (&config.proxy_url, config.proxy_from_environment) {
         (Some(url), _) => {
@@ -164,4 +188,31 @@ fn strip_url(text: &str) -> String {
     let Some((before, rest)) = text.split_once(" for url (") else { return text.to_owned() };
     let after = rest.split_once(')').map_or("", |(_, after)| after);
     format!("{before}{after}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn bots_with_the_same_http_config_share_a_client() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let clients = Clients::default();
+        let (plain, other) = (
+            HttpClientConfig::default(),
+            HttpClientConfig { insecure_skip_verify: true, ..HttpClientConfig::default() },
+        );
+        let count = || clients.0.lock().unwrap().len();
+        for config in [&plain, &other, &plain, &plain] {
+            clients.of(config).unwrap();
+        }
+        assert_eq!(count(), 2);
+        clients.keep([&other, &other].into_iter());
+        assert_eq!(clients.0.lock().unwrap()[0].0, other);
+        assert_eq!(count(), 1);
+        let broken = HttpClientConfig { ca_pem: Some(b"-----BEGIN CERTIFICATE-----".to_vec()), ..plain };
+        clients.of(&broken).unwrap_err();
+        assert_eq!(count(), 1);
+    }
 }

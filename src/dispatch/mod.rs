@@ -53,6 +53,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::bot::{Bot, Open};
+use self::client::Clients;
 use self::membership::Membership;
 use self::outcome::KILLED;
 use self::ownership::Post;
@@ -128,6 +129,7 @@ pub struct Dispatcher {
     fallbacks_owed: AtomicBool,
     reports: Reports,
     post: Post,
+    clients: Clients,
 }
 
 /// What a dispatcher is made of.
@@ -176,6 +178,7 @@ impl Dispatcher {
             fallbacks_owed: AtomicBool::new(false),
             reports: Reports::default(),
             post: Post::default(),
+            clients: Clients::default(),
         })
     }
 
@@ -255,6 +258,7 @@ impl Dispatcher {
         self.post.enlist();
         // A store that does not answer must leave no bot without its workers.
         let lifted = self.lift().await;
+        self.clients.keep(settings.bots.values().map(|bot| &bot.http));
         for (name, config) in &settings.bots {
             self.shared.metrics.bot(name);
             // Bots that other replicas speak for have no workers here.
@@ -284,7 +288,7 @@ impl Dispatcher {
         bot.set_speaker(None);
         self.close_foreign(bot, config).await;
         self.lock_open(bot, config).await;
-        let client = client(&config.http);
+        let client = self.clients.of(&config.http);
         let works = client.is_ok();
         match client {
             Ok(client) => {
