@@ -14,6 +14,9 @@ const MAX_MATCHES: usize = 1_000;
 /// Everything a config was read from: when its [`fingerprint`] changes, it is time to reload.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Watched {
+    /// The config's folder: files below it are the same whatever it is called, so that replicas with equal configs in
+    /// different places have equal fingerprints.
+    pub base: PathBuf,
     /// The config, secrets and certificates, also those that could not be read.
     pub files: Vec<PathBuf>,
     /// Patterns of template files; a new match is a change too.
@@ -27,7 +30,7 @@ pub fn fingerprint(watched: &Watched) -> String {
     for pattern in &watched.globs {
         paths.extend(matches(pattern).unwrap_or_default());
     }
-    hash(paths.iter().map(|path| (path.as_path(), digest(&read(path)))))
+    hash(&watched.base, paths.iter().map(|path| (path.as_path(), digest(&read(path)))))
 }
 
 type ContentHash = [u8; 32];
@@ -44,10 +47,10 @@ fn digest(content: &Result<Vec<u8>, String>) -> ContentHash {
     hash.finalize().into()
 }
 
-fn hash<'a>(contents: impl Iterator<Item = (&'a Path, ContentHash)>) -> String {
+fn hash<'a>(base: &Path, contents: impl Iterator<Item = (&'a Path, ContentHash)>) -> String {
     let mut hash = Sha256::new();
     for (path, content) in contents {
-        hash.update(path.as_os_str().as_encoded_bytes());
+        hash.update(path.strip_prefix(base).unwrap_or(path).as_os_str().as_encoded_bytes());
         hash.update([0]);
         hash.update(content);
     }
@@ -134,7 +137,8 @@ impl Files {
     }
 
     pub(super) fn finish(self) -> (Watched, String) {
-        let hash = hash(self.read.iter().map(|(path, content)| (path.as_path(), *content)));
-        (Watched { files: self.read.into_keys().collect(), globs: self.globs.into_iter().collect() }, hash)
+        let hash = hash(&self.base, self.read.iter().map(|(path, content)| (path.as_path(), *content)));
+        let (files, globs) = (self.read.into_keys().collect(), self.globs.into_iter().collect());
+        (Watched { base: self.base, files, globs }, hash)
     }
 }

@@ -301,6 +301,23 @@ fn what_is_watched_notices_every_change() {
 }
 
 #[test]
+fn equal_configs_have_equal_hashes_wherever_they_are() {
+    let hashes: Vec<_> = (0..2)
+        .map(|_| {
+            let folder = tempfile::tempdir().unwrap();
+            let url = "https://open.feishu.cn/open-apis/bot/v2/hook/00000000-0000-0000-0000-000000000000";
+            fs::write(folder.path().join("a.url"), url).unwrap();
+            let bots = "bots: [{name: a, type: feishu, url_file: a.url}]\ndefault_policy: {notify: {bots: [a]}}\n";
+            fs::write(folder.path().join("c.yml"), bots).unwrap();
+            let config = load(&folder.path().join("c.yml")).unwrap().config;
+            assert_eq!(fingerprint(&config.watched), config.hash);
+            config.hash
+        })
+        .collect();
+    assert_eq!(hashes[0], hashes[1]);
+}
+
+#[test]
 fn a_refused_config_is_watched_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.yml");

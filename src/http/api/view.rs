@@ -34,7 +34,6 @@ pub struct Status {
 
 /// One replica.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct ReplicaLine {
     /// Unique per process.
     pub id: String,

@@ -91,8 +91,8 @@ async fn status_lists_replicas_only_where_there_are_some() {
         bots: 7,
         me: true,
     }];
-    let expected = serde_json::json!([{"id": "6f1c", "name": "alarmbell-0", "version": "1.2.3", "configHash": "00ff",
-        "started": "2026-05-01T08:00:00Z", "lastSeen": "2026-05-01T08:00:01Z", "bots": 7, "me": true}]);
+    let expected = serde_json::json!([{"id": "6f1c", "name": "alarmbell-0", "version": "1.2.3", "config_hash": "00ff",
+        "started": "2026-05-01T08:00:00Z", "last_seen": "2026-05-01T08:00:01Z", "bots": 7, "me": true}]);
     assert_eq!(rig.get("/api/v1/status").await.data()["replicas"], expected);
 }
 
