@@ -8,8 +8,11 @@
 
 mod browser;
 mod monitoring;
+#[path = "../support/postgres.rs"]
+mod postgres;
 #[path = "../it/support/mod.rs"]
 mod support;
+mod twins;
 
 use std::time::Duration;
 

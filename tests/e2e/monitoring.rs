@@ -13,7 +13,7 @@ use crate::support::wait_until;
 use crate::support::web::{Answer, CLIENT};
 
 /// A port that was free a moment ago: these programs can not tell which one they took.
-async fn free_address() -> SocketAddr {
+pub async fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
@@ -68,12 +68,17 @@ fn exposition(full: &[String]) -> String {
 /// A real Alertmanager with short times and one receiver.
 pub struct Alertmanager {
     pub address: SocketAddr,
-    _program: Program,
+    program: Program,
     _dir: TempDir,
 }
 
 impl Alertmanager {
     pub async fn start(program: &str, webhook: &str) -> Self {
+        Self::start_with(program, webhook, &["--cluster.listen-address=".to_owned()]).await
+    }
+
+    /// The same with these flags for its cluster.
+    pub async fn start_with(program: &str, webhook: &str, cluster: &[String]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = format!(
             "route: {{receiver: alarmbell, group_by: [alertname], group_wait: 2s, group_interval: 3s, repeat_interval: 1h}}\n\
@@ -83,10 +88,38 @@ impl Alertmanager {
         let address = free_address().await;
         let program = Program::start(program, |command| {
             command.current_dir(dir.path()).arg("--config.file=alertmanager.yml").arg("--storage.path=data");
-            command.arg(format!("--web.listen-address={address}")).arg("--cluster.listen-address=");
+            command.arg(format!("--web.listen-address={address}")).args(cluster);
         });
         wait_ready("Alertmanager", address).await;
-        Self { address, _program: program, _dir: dir }
+        Self { address, program, _dir: dir }
+    }
+
+    /// Tells it of an alert, as Prometheus does: it fires from one time on, and has ended at the other.
+    pub async fn tell(&self, host: &str, starts: jiff::Timestamp, ends: Option<jiff::Timestamp>) {
+        let mut alert = serde_json::json!({
+            "labels": {"alertname": "DiskFull", "host": host, "severity": "critical"},
+            "annotations": {"summary": format!("{host} has no room left")},
+            "startsAt": starts.to_string(),
+            "generatorURL": "http://prometheus.example:9090/graph?g0.expr=disk_full",
+        });
+        if let Some(ends) = ends {
+            alert["endsAt"] = ends.to_string().into();
+        }
+        let post = CLIENT.post(format!("http://{}/api/v2/alerts", self.address));
+        let body = serde_json::json!([alert]).to_string();
+        let answer = Answer::of(post.header("content-type", "application/json").body(body)).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+
+    /// How many Alertmanagers its cluster has, as it knows.
+    pub async fn peers(&self) -> usize {
+        let answer = Answer::of(CLIENT.get(format!("http://{}/api/v2/status", self.address))).await.unwrap();
+        answer.json()["cluster"]["peers"].as_array().map_or(0, Vec::len)
+    }
+
+    /// As `kill -9` does.
+    pub async fn kill(mut self) {
+        self.program.kill().await;
     }
 }
 
