@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use alarmbell::model::BotKind;
 
-pub const USAGE: &str = "usage: cargo test --release --test drill -- [storm|crash|fault|all]
+pub const USAGE: &str = "usage: cargo test --release --test drill -- [storm|crash|fault|cluster|all]
     --vendor dingtalk|wecom|feishu|all    storm: whose robot is told (all)
     --shape groups|one-group|mix|bursts|names|all    storm: what is posted (all)
     --alerts N     storm: alerts in all (10000; short 600)
     --seconds N    storm: posted within so many seconds (60; short 10)
     --kills N      crash: kill -9 so often (200; short 20)
+    --runs N       cluster: so often, each with the next seed (1)
     --seed N       repeats a run's random choices
     --short        the versions that tests/run runs; also without any argument
     --report FILE  writes the report as JSON too
@@ -21,7 +22,10 @@ pub enum Drill {
     Storm,
     Crash,
     Fault,
+    Cluster,
 }
+
+const ALL: [Drill; 4] = [Drill::Crash, Drill::Cluster, Drill::Fault, Drill::Storm];
 
 /// What a storm consists of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +65,7 @@ pub struct Options {
     pub alerts: usize,
     pub seconds: u64,
     pub kills: usize,
+    pub runs: u64,
     pub seed: u64,
     pub short: bool,
     pub report: Option<PathBuf>,
@@ -118,6 +123,7 @@ fn parse(arguments: &[String]) -> Result<Option<Options>, String> {
         alerts: 0,
         seconds: 0,
         kills: 0,
+        runs: 1,
         seed: fastrand::u64(..1_000_000),
         short: false,
         report: None,
@@ -131,12 +137,14 @@ fn parse(arguments: &[String]) -> Result<Option<Options>, String> {
             "storm" => drills.push(Drill::Storm),
             "crash" => drills.push(Drill::Crash),
             "fault" => drills.push(Drill::Fault),
-            "all" => drills.extend([Drill::Crash, Drill::Fault, Drill::Storm]),
+            "cluster" => drills.push(Drill::Cluster),
+            "all" => drills.extend(ALL),
             "--vendor" => options.vendors = vendors(value()?)?,
             "--shape" => options.shapes = shapes(value()?)?,
             "--alerts" => alerts = Some(number(argument, value()?)?),
             "--seconds" => seconds = Some(number(argument, value()?)?),
             "--kills" => kills = Some(number(argument, value()?)?),
+            "--runs" => options.runs = number(argument, value()?)?,
             "--seed" => options.seed = number(argument, value()?)?,
             "--short" => options.short = true,
             "--report" => options.report = Some(value()?.into()),
@@ -156,7 +164,7 @@ fn parse(arguments: &[String]) -> Result<Option<Options>, String> {
         }
     }
     if drills.is_empty() {
-        drills = vec![Drill::Crash, Drill::Fault, Drill::Storm];
+        drills = ALL.to_vec();
         options.short = true;
     }
     options.drills = drills;

@@ -97,7 +97,7 @@ async fn poster(
 }
 
 /// Accepted, told, superseded, dead and waiting of one scrape belong together, for every bot.
-fn equation(metrics: &Metrics) -> Vec<String> {
+pub fn equation(metrics: &Metrics) -> Vec<String> {
     let mut wrong = Vec::new();
     for bot in metrics.bots() {
         let term = |name: &str| metrics.sum(name, &[("bot", &bot)]);

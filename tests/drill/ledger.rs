@@ -129,14 +129,15 @@ impl Ledger {
         body.to_string().into_bytes()
     }
 
-    /// Notes that these states were posted, and when the 200 came. What a snapshot repeats is noted once.
+    /// Notes that these states were posted, and when the first 200 came. What a snapshot or a second Alertmanager repeats
+    /// is noted once.
     pub fn note(&self, states: &[(usize, Step)], taken: Option<Duration>) {
         let mut alerts = self.alerts();
         for (n, step) in states {
             let posted = &mut alerts[*n].posted;
-            match posted.last_mut() {
-                Some(last) if last.step == *step => last.taken = last.taken.or(taken),
-                _ => posted.push(Posted { step: *step, taken }),
+            match posted.iter_mut().rev().find(|posted| posted.step == *step) {
+                Some(known) => known.taken = known.taken.or(taken),
+                None => posted.push(Posted { step: *step, taken }),
             }
         }
     }

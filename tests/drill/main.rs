@@ -10,8 +10,14 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+#[path = "../support/postgres.rs"]
+mod postgres;
+#[path = "../support/proxy.rs"]
+mod proxy;
+
 mod args;
 mod chat;
+mod cluster;
 mod crash;
 mod fault;
 mod full;
@@ -95,6 +101,13 @@ async fn drill(drill: Drill, options: Options) -> Vec<Section> {
             sections.extend(part("fault", async move { fault::run(&options).await }).await);
             sections.extend(part("disk full", async move { full::run(&also).await }).await);
         }
+        Drill::Cluster => {
+            for run in 0..options.runs {
+                let options = Options { seed: options.seed.wrapping_add(run), ..options.clone() };
+                let title = format!("cluster, seed {}", options.seed);
+                sections.extend(part(&title, async move { cluster::run(&options).await }).await);
+            }
+        }
     }
     sections
 }
@@ -104,11 +117,12 @@ async fn all(options: Options) -> Report {
     println!("seed {}", options.seed);
     report.add(rig::check());
     if options.short {
-        // The crash drill keeps the processors busy; the others wait for robots most of the time.
-        for one in options.drills.iter().filter(|one| **one == Drill::Crash) {
+        // These keep the processors busy; the others wait for robots most of the time.
+        let busy = |one: &Drill| matches!(one, Drill::Crash | Drill::Cluster);
+        for one in options.drills.iter().filter(|one| busy(one)) {
             drill(*one, options.clone()).await.into_iter().for_each(|section| report.add(section));
         }
-        let others = options.drills.iter().filter(|one| **one != Drill::Crash);
+        let others = options.drills.iter().filter(|one| !busy(one));
         let running: Vec<_> = others.map(|one| tokio::spawn(drill(*one, options.clone()))).collect();
         for one in running {
             one.await.unwrap().into_iter().for_each(|section| report.add(section));

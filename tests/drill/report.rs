@@ -17,6 +17,8 @@ pub struct Section {
     pub title: String,
     pub figures: Vec<(String, String)>,
     pub checks: Vec<Check>,
+    /// All of it in a line, for a list of many runs; may be empty.
+    pub line: String,
 }
 
 impl Section {
@@ -86,6 +88,9 @@ impl Report {
     pub fn end(&self, seconds: f64) -> bool {
         let (passed, failed) = (self.count(true), self.count(false));
         let word = if failed == 0 { "ok" } else { "FAILED" };
+        for section in self.sections.iter().filter(|section| !section.line.is_empty()) {
+            println!("{}: {}", section.title, section.line);
+        }
         println!("\nseed {}: the same choices again with --seed {}", self.seed, self.seed);
         for section in &self.sections {
             for check in section.checks.iter().filter(|check| !check.ok) {

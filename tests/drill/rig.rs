@@ -5,6 +5,8 @@ use std::time::Duration;
 use alarmbell::sandbox::{RequestLine, Stats, WindowStat};
 
 use super::chat::{Chat, Message};
+use super::cluster::incident::{Incident, Kind};
+use super::cluster::judge::{self as rooms, Tally};
 use super::judge;
 use super::ledger::{Ledger, token};
 use super::parse::{self, State};
@@ -123,6 +125,33 @@ pub fn check() -> Section {
     section.check("sums that are not what was posted", refuses(|to| judge::sums(to, "", &wrong, &ledger)), "3 of 14");
     let (criticals, _, missing) = judge::criticals(&wrong, &ledger);
     section.check("critical alerts that were not told", (criticals, missing.len()) == (3, 3), missing.len());
+    // Messages 0 to 2 come at 0, 1 and 2 s; the last two tell the same, which is older than what the first told.
+    let incident = |kind, from, to| {
+        let (from, to) = (Duration::from_millis(from), Duration::from_millis(to));
+        Incident { kind, from, to, how: String::new(), wrong: Vec::new() }
+    };
+    let (stop, kill) = (incident(Kind::Stop, 0, 2_000), incident(Kind::KillSame, 1_100, 1_200));
+    let early = incident(Kind::CutAll, 5_000, 6_000);
+    for (name, incidents, planted) in [
+        ("late messages without a stop", &[kill.clone()][..], true),
+        ("two late messages for a stop", &[stop.clone()], true),
+        ("a late message for each of two stops", &[stop.clone(), stop.clone()], false),
+    ] {
+        let refused = refuses(|to| rooms::disorder(to, "", &wrong, incidents, &mut Tally::default()));
+        section.check(name, refused == planted, refused);
+    }
+    let texts = [single(5, &fired), single(5, &fired), single(5, &fired)];
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let again = chat(&ledger, &texts);
+    for (name, incidents, robots, planted) in [
+        ("a duplicate without an incident", &[early.clone(), kill.clone()][..], 1, true),
+        ("two duplicates for a kill", &[kill.clone()], 1, true),
+        ("a duplicate for each of two robots", &[kill.clone()], 2, false),
+        ("a duplicate for each of two kills", &[kill.clone(), kill], 1, false),
+    ] {
+        let refused = refuses(|to| rooms::duplicates(to, "", robots, &again, incidents, &mut Tally::default()));
+        section.check(name, refused == planted, refused);
+    }
     let right = chat(&ledger, &[&digest]);
     section.check("sums that are right", !refuses(|to| judge::sums(to, "", &right, &ledger)), "13");
     section

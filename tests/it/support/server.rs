@@ -93,7 +93,8 @@ pub struct Server {
 }
 
 impl Server {
-    async fn listening(mut program: Program) -> Self {
+    /// Waits until it listens.
+    pub async fn listening(mut program: Program) -> Self {
         let line = program.wait_line("msg=listening").await;
         let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
         let address = address.unwrap_or_else(|| panic!("no address in {line}")).parse().unwrap();
