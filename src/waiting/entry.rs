@@ -139,6 +139,15 @@ impl Newest {
             && (head.starts_ms <= self.starts_ms + SAME_START_MS || head.starts_ms < self.ends_ms)
     }
 
+    /// Whether a resolve is a late copy of an end before this firing began: an Alertmanager that had to wait sends what its
+    /// twin has sent meanwhile. An end without a start may be that of this firing by another clock.
+    fn began_after(&self, head: &Head) -> bool {
+        head.starts_ms != 0
+            && head.starts_ms + SAME_START_MS < self.starts_ms
+            && head.starts_ms < head.ends_ms
+            && head.ends_ms <= self.starts_ms
+    }
+
     /// Whether a resolve tells of a later end than the one that is known, of a firing that nobody sent. A client that
     /// sends an end without a start makes Alertmanager set both to the same time: that tells nothing new.
     fn is_before(&self, head: &Head) -> bool {
@@ -271,6 +280,7 @@ impl Entry {
                 let first_reminder = head.flags.has(HeadFlags::REPEAT) && !newest.repeats;
                 if within && !first_reminder { Arrival::Repeat } else { Arrival::News }
             }
+            (Status::Firing, Status::Resolved) if newest.began_after(head) => Arrival::Repeat,
             (_, Status::Resolved) if is_silent(head) => Arrival::Silent,
             (Status::Firing, Status::Resolved) => Arrival::News,
             (Status::Resolved, Status::Resolved) if newest.is_before(head) => Arrival::News,

@@ -166,7 +166,9 @@ impl Chain {
     pub(super) fn replace(&mut self, old: &State, turned: bool, spare: &mut Vec<i64>) {
         self.since_ms.get_or_insert(old.accepted_ms);
         self.flaps = self.flaps.saturating_add(u16::from(turned));
-        if self.rooted && !turned && !old.has_ended() {
+        // Of ends that follow each other the last may be one of an earlier firing than the one before: alone it would be
+        // taken for a late copy.
+        if self.rooted && !turned && !old.has_ended() && old.status == Status::Firing {
             insert(spare, old.pos);
             return;
         }

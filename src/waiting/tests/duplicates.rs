@@ -80,6 +80,31 @@ fn a_resolve_of_a_firing_that_was_never_sent_is_told() {
 }
 
 #[test]
+fn a_late_copy_of_an_end_does_not_end_the_next_firing() {
+    let again = || told(&[firing("a"), resolved("a").at(30), firing("a").starts(40).at(45)]);
+    for late in [resolved("a"), resolved("a").ends(40), resolved("a").silent()] {
+        let mut chat = again();
+        chat.hears(late.at(50));
+        assert_eq!((chat.queue.repeats(), chat.queue.fires(id("a"))), (1, true));
+        chat.says_nothing();
+        // The same while the firing is untold.
+        let mut chat = told(&[firing("a"), resolved("a").at(30)]);
+        chat.hears(firing("a").starts(40).at(45)).hears(late.at(50));
+        assert_eq!(chat.says(), says("a", Change::Refired));
+    }
+    for (what, its_own) in [
+        ("it ended after the start", resolved("a").ends(41)),
+        ("it started with this firing", resolved("a").starts(39).ends(40)),
+        ("another clock's end without a start", resolved("a").starts(20).ends(20)),
+        ("it does not say when it started", resolved("a").starts(0)),
+    ] {
+        let mut chat = again();
+        chat.hears(its_own.at(50));
+        assert_eq!(chat.says(), says("a", Change::Resolved), "{what}");
+    }
+}
+
+#[test]
 fn a_late_copy_of_a_firing_that_ended_waits_for_its_resolve() {
     let ended = || told(&[firing("a"), resolved("a").ends(20).at(30)]);
     for copy in [firing("a"), firing("a").starts(9), firing("a").starts(11), firing("a").starts(19)] {

@@ -263,12 +263,15 @@ impl Life {
         };
         self.rows.terms.accepted += 1;
         self.rows.heads.insert(head.pos, head);
-        self.last.insert(head.fingerprint, head.status);
         if head.flags.has(HeadFlags::REPLAY) {
             self.odd.insert(head.fingerprint);
         }
         self.queue.apply(head);
         self.plain.apply(head);
+        // The end of an earlier firing says nothing of this one.
+        if !self.plain.alerts[&head.fingerprint].has_begun_after(&head) {
+            self.last.insert(head.fingerprint, head.status);
+        }
     }
 
     fn check_changes(&self, message: &Picked) {

@@ -96,6 +96,16 @@ impl Alert {
         self.held.is_some() || self.newest().is_some_and(|newest| newest.status == Status::Firing)
     }
 
+    /// Whether this is the end of an earlier firing than the newest.
+    pub(super) fn has_begun_after(&self, head: &Head) -> bool {
+        self.newest().is_some_and(|newest| {
+            (newest.status, head.status) == (Status::Firing, Status::Resolved)
+                && head.starts_ms != 0
+                && head.starts_ms + 1_000 < newest.starts_ms
+                && (head.starts_ms + 1..=newest.starts_ms).contains(&head.ends_ms)
+        })
+    }
+
     pub(super) fn goes_on_after_a_silent_end(&self) -> bool {
         let story = [self.flight.as_slice(), self.waiting.as_slice()].concat();
         story.iter().rev().skip(1).any(silent)
@@ -213,6 +223,9 @@ impl Plain {
         if head.flags.has(HeadFlags::REPLAY) {
             let told = alert.waiting.is_empty() && alert.flight.is_empty() && alert.held.is_none();
             return if told { self.news(head) } else { self.ends(head.pos, Fate::Superseded) };
+        }
+        if alert.has_begun_after(&head) {
+            return self.ends(head.pos, Fate::Superseded);
         }
         if silent(&head) {
             return self.silence(head);
