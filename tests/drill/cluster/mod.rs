@@ -292,7 +292,7 @@ async fn at_the_end(world: &World, section: &mut Section) {
         selves.extend(own);
         lists.push((*place, replicas.iter().map(|one| one["id"].to_string()).collect::<Vec<_>>()));
         let hash = &status["config"]["hash"];
-        if hash.is_null() || replicas.iter().any(|one| one["configHash"] != *hash) {
+        if hash.is_null() || replicas.iter().any(|one| one["config_hash"] != *hash) {
             wrong.push(format!("replica {place} lists another config than {hash}"));
         }
     }
