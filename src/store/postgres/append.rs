@@ -1,15 +1,16 @@
 //! Acceptance: many webhooks in one statement, the next when the last was answered.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio_postgres::types::Type;
 
+use super::backlog::WAITING;
 use super::db::{Fault, again, unless_panic};
-use super::{Inner, Options, PgStore, feed};
+use super::queue::{Job, Queue};
+use super::{Inner, PgStore, feed};
 use crate::model::{Head, HeadFlags, Status};
 use crate::store::{Append, NewHead, StoreError};
 
@@ -39,194 +40,6 @@ pub(super) async fn push(inner: &Inner, queue: &Queue, append: Append) -> Result
     // Its way back was dropped: by the end of the store, or by a panic in the batch that it was in.
     answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("it was cut off".to_owned())))
 }
-
-struct Job {
-    /// Bytes it holds in memory.
-    weight: usize,
-    append: Append,
-    reply: oneshot::Sender<Result<(), StoreError>>,
-}
-
-/// The bounded queue in front of the database.
-pub(super) struct Queue {
-    state: Mutex<State>,
-    ready: Notify,
-    idle: Notify,
-    ops: usize,
-    bytes: usize,
-    batch_ops: usize,
-    batch_bytes: usize,
-}
-
-#[derive(Default)]
-struct State {
-    jobs: VecDeque<Job>,
-    bytes: usize,
-    closed: bool,
-    /// The last batch was answered, and nothing more comes.
-    done: bool,
-}
-
-impl Queue {
-    pub(super) fn new(options: &Options) -> Self {
-        Self {
-            state: Mutex::default(),
-            ready: Notify::new(),
-            idle: Notify::new(),
-            ops: options.queue_ops,
-            bytes: options.queue_bytes,
-            batch_ops: options.batch_ops.max(1),
-            batch_bytes: options.batch_bytes,
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No code that can panic runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds a webhook, or says at once that there is no room. One larger than the bound fits an empty queue.
-    fn push(&self, job: Job) -> Result<(), StoreError> {
-        let mut state = self.state();
-        if state.closed {
-            return Err(StoreError::Unavailable("the store is closed".to_owned()));
-        }
-        let full =
-            state.jobs.len() >= self.ops || (state.bytes > 0 && state.bytes.saturating_add(job.weight) > self.bytes);
-        if full {
-            return Err(StoreError::Unavailable("its queue is full".to_owned()));
-        }
-        state.bytes = state.bytes.saturating_add(job.weight);
-        state.jobs.push_back(job);
-        drop(state);
-        self.ready.notify_one();
-        Ok(())
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.state().jobs.len()
-    }
-
-    /// What is queued, within the bounds of a batch; empty when there is nothing, `None` at the end.
-    fn try_take(&self) -> Option<Vec<Job>> {
-        let mut state = self.state();
-        if state.jobs.is_empty() && state.closed {
-            state.done = true;
-            drop(state);
-            self.idle.notify_waiters();
-            return None;
-        }
-        let mut batch = Vec::new();
-        let mut bytes = 0_usize;
-        while batch.len() < self.batch_ops {
-            let Some(job) = state.jobs.pop_front() else { break };
-            if !batch.is_empty() && bytes.saturating_add(job.weight) > self.batch_bytes {
-                state.jobs.push_front(job);
-                break;
-            }
-            bytes = bytes.saturating_add(job.weight);
-            batch.push(job);
-        }
-        state.bytes = state.bytes.saturating_sub(bytes);
-        Some(batch)
-    }
-
-    async fn take(&self) -> Option<Vec<Job>> {
-        loop {
-            let batch = self.try_take()?;
-            if !batch.is_empty() {
-                return Some(batch);
-            }
-            self.ready.notified().await;
-        }
-    }
-
-    /// Takes no more; what is queued is done first.
-    pub(super) fn close(&self) {
-        self.state().closed = true;
-        self.ready.notify_one();
-    }
-
-    /// Waits until what was queued is done, after [`Queue::close`].
-    pub(super) async fn drained(&self) {
-        loop {
-            let idle = self.idle.notified();
-            if self.state().done {
-                return;
-            }
-            idle.await;
-        }
-    }
-
-    /// Drops what is queued: its senders are told.
-    fn abandon(&self) {
-        let mut state = self.state();
-        state.closed = true;
-        state.done = true;
-        state.jobs.clear();
-        drop(state);
-        self.idle.notify_waiters();
-    }
-}
-
-/// What waits at all bots, as far as this replica knows: never less than there is, but for what other replicas took
-/// since the last look.
-#[derive(Default)]
-pub(super) struct Backlog {
-    /// Alerts and bytes that this process appended, ever.
-    heads: AtomicU64,
-    bytes: AtomicU64,
-    seen: Mutex<Seen>,
-}
-
-/// The last look at the database, and what this process had appended before it.
-#[derive(Clone, Copy, Default)]
-struct Seen {
-    heads: u64,
-    bytes: u64,
-    own_heads: u64,
-    own_bytes: u64,
-}
-
-/// What this process had appended when a look at the database began.
-#[derive(Clone, Copy)]
-pub(super) struct Mark {
-    heads: u64,
-    bytes: u64,
-}
-
-impl Backlog {
-    /// To be taken before the database is asked, for [`Backlog::saw`].
-    pub(super) fn mark(&self) -> Mark {
-        Mark { heads: self.heads.load(Ordering::Acquire), bytes: self.bytes.load(Ordering::Acquire) }
-    }
-
-    /// So much waited when the database was asked.
-    pub(super) fn saw(&self, mark: Mark, heads: i64, bytes: i64) {
-        let number = |number: i64| u64::try_from(number).unwrap_or_default();
-        let seen = Seen { heads: number(heads), bytes: number(bytes), own_heads: mark.heads, own_bytes: mark.bytes };
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
-    }
-
-    fn appended(&self, heads: u64, bytes: u64) {
-        self.heads.fetch_add(heads, Ordering::AcqRel);
-        self.bytes.fetch_add(bytes, Ordering::AcqRel);
-    }
-
-    fn now(&self) -> (u64, u64) {
-        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let mark = self.mark();
-        (
-            seen.heads.saturating_add(mark.heads.saturating_sub(seen.own_heads)),
-            seen.bytes.saturating_add(mark.bytes.saturating_sub(seen.own_bytes)),
-        )
-    }
-}
-
-/// What waits, for [`Backlog::saw`]. The noted ends that nobody waits for take room all the same.
-pub(super) const WAITING: &str = "SELECT coalesce(sum(accepted - told_named - told_counted - superseded - dead), 0)::bigint, \
-     coalesce(sum(body_bytes), 0)::bigint FROM alarmbell.bots";
 
 async fn look(inner: &Inner) -> Result<(), StoreError> {
     let mark = inner.backlog.mark();

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use deadpool_postgres::Transaction;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::append::WAITING;
+use super::backlog::WAITING;
 use super::db::{Fault, again, text, transaction};
 use super::image::{self, Claimed};
 use super::{Inner, Mine, NOW_MS};

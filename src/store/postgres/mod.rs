@@ -8,6 +8,7 @@
 
 mod append;
 mod attempts;
+mod backlog;
 mod books;
 mod chores;
 mod clean;
@@ -25,6 +26,7 @@ mod open;
 mod options;
 mod outcome;
 mod parts;
+mod queue;
 mod readers;
 mod rehome;
 mod schema;
@@ -45,7 +47,7 @@ use async_trait::async_trait;
 pub use open::PgStore;
 pub use options::Options;
 
-use self::append::Backlog;
+use self::backlog::Backlog;
 use self::chores::Chores;
 use self::db::Db;
 use self::names::Names;

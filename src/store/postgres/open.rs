@@ -15,6 +15,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::db::{Db, Fault, again, transaction};
 use super::names::Names;
+use super::queue::Queue;
 use super::{Inner, Options, StoreMetrics, append, cluster, schema, tls, url};
 use crate::store::{LEASE, StoreError};
 
@@ -30,7 +31,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// The store in a PostgreSQL database. See [`crate::store::Store`] and [`crate::store::Cluster`].
 pub struct PgStore {
     pub(super) inner: Arc<Inner>,
-    pub(super) queue: Arc<append::Queue>,
+    pub(super) queue: Arc<Queue>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     /// Held until the store is closed.
     home: Mutex<Option<File>>,
@@ -76,7 +77,7 @@ impl PgStore {
             chores: super::Chores::default(),
             options,
         });
-        let queue = Arc::new(append::Queue::new(&inner.options));
+        let queue = Arc::new(Queue::new(&inner.options));
         let batches = tokio::spawn(append::run(inner.clone(), queue.clone()));
         Ok(Self { inner, queue, tasks: Mutex::new(vec![batches]), home: Mutex::new(lock) })
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
 
-use super::append::WAITING;
+use super::backlog::WAITING;
 use super::db::{Fault, again, text, transaction};
 use super::{Inner, cluster};
 use crate::model::Millis;
