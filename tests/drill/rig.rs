@@ -1,5 +1,6 @@
 //! The drills' own test: what is planted must be found, else their passes would say nothing.
 
+use std::slice::from_ref;
 use std::time::Duration;
 
 use alarmbell::sandbox::{RequestLine, Stats, WindowStat};
@@ -134,7 +135,7 @@ pub fn check() -> Section {
     let early = incident(Kind::CutAll, 5_000, 6_000);
     for (name, incidents, planted) in [
         ("late messages without a stop", &[kill.clone()][..], true),
-        ("two late messages for a stop", &[stop.clone()], true),
+        ("two late messages for a stop", from_ref(&stop), true),
         ("a late message for each of two stops", &[stop.clone(), stop.clone()], false),
     ] {
         let refused = refuses(|to| rooms::disorder(to, "", &wrong, incidents, &mut Tally::default()));
@@ -145,9 +146,9 @@ pub fn check() -> Section {
     let again = chat(&ledger, &texts);
     for (name, incidents, robots, planted) in [
         ("a duplicate without an incident", &[early.clone(), kill.clone()][..], 1, true),
-        ("two duplicates for a kill", &[kill.clone()], 1, true),
-        ("a duplicate for each of two robots", &[kill.clone()], 2, false),
-        ("a duplicate for each of two kills", &[kill.clone(), kill], 1, false),
+        ("two duplicates for a kill", from_ref(&kill), 1, true),
+        ("a duplicate for each of two robots", from_ref(&kill), 2, false),
+        ("a duplicate for each of two kills", &[kill.clone(), kill.clone()], 1, false),
     ] {
         let refused = refuses(|to| rooms::duplicates(to, "", robots, &again, incidents, &mut Tally::default()));
         section.check(name, refused == planted, refused);

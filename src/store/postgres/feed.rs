@@ -127,7 +127,9 @@ async fn catch_up(inner: &Inner, bots: &[Arc<str>]) -> Result<(), StoreError> {
                      JOIN alarmbell.bots b ON b.id = m.bot AND b.owner = $3, LATERAL \
                      (SELECT * FROM alarmbell.heads x WHERE x.bot = m.bot AND x.pos > m.heard ORDER BY x.pos LIMIT {PAGE}) h ORDER BY h.bot, h.pos"
                 );
-                Ok::<_, Fault>(conn.query_typed(&sql, &[(&ids, Type::INT4_ARRAY), (&heard, Type::INT8_ARRAY), (&inner.me as _, Type::TEXT)]).await?)
+                let params =
+                    [(&ids as _, Type::INT4_ARRAY), (&heard as _, Type::INT8_ARRAY), (&inner.me as _, Type::TEXT)];
+                Ok::<_, Fault>(conn.query_typed(&sql, &params).await?)
             })?;
             let mut full: HashMap<i32, i64> = HashMap::new();
             let mut heads = Vec::with_capacity(rows.len());
