@@ -346,6 +346,28 @@ async fn what_is_in_flight_ends_before_a_bot_is_given_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_one_leaves_when_what_it_was_giving_back_has_ended_too() {
+    let rig = Rig::new().await;
+    let a = rig.node("a").await;
+    rig.pass_until("the first takes all", || a.ours().len() == 4).await;
+    for bot in BOTS {
+        rig.fault(bot, 1_500);
+        rig.accept(bot, 1).await;
+    }
+    rig.pass_until("all are on their way", || BOTS.iter().all(|bot| rig.requests(bot) == 1)).await;
+    let b = rig.node("b").await;
+    rig.pass_until("some are to be given back", || a.ours().len() < 4).await;
+    a.stop().await;
+    for bot in BOTS {
+        let told = rig.verdicts(bot).await;
+        assert_eq!(told, [("delivered".to_owned(), String::new(), 1)], "{bot} was nobody's before its message ended");
+    }
+    rig.pass_until("the other has all", || b.ours() == names(&BOTS)).await;
+    rig.pass(Duration::from_secs(2)).await;
+    assert!(BOTS.iter().all(|bot| rig.requests(bot) == 1 && b.waiting(bot) == Some(0)), "nothing is told twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_one_leaves_at_once() {
     let rig = Rig::new().await;
     let (a, b) = (rig.node("a").await, rig.node("b").await);

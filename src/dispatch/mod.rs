@@ -416,6 +416,10 @@ impl Dispatcher {
         for run in running.into_values() {
             run.tasks.wait().await;
         }
+        // Whoever leaves says that nothing of it is in flight.
+        for tasks in self.post.ending() {
+            tasks.wait().await;
+        }
         self.leave().await;
     }
 }

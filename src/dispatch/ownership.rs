@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::bot::Bot;
 use super::crews::{Crew, Decision, Planner, Situation, crews};
@@ -37,6 +38,8 @@ pub(super) struct Post {
     doubtful: Mutex<Vec<Arc<str>>>,
     /// Whether some bots of the config may have no row yet.
     enlist_owed: AtomicBool,
+    /// Workers of bots that leave us, until they have ended.
+    ending: Mutex<Vec<TaskTracker>>,
     /// Nothing is taken any more.
     closing: CancellationToken,
     /// No more beats.
@@ -60,6 +63,17 @@ impl Post {
         let crews: Arc<[Crew]> = crews(&settings.bots).into();
         *known = Some((Arc::clone(settings), Arc::clone(&crews)));
         crews
+    }
+
+    fn ends(&self, tasks: TaskTracker) {
+        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        ending.retain(|tasks| !tasks.is_empty());
+        ending.push(tasks);
+    }
+
+    /// Workers that may have a message in flight though their bots are on their way to others.
+    pub(super) fn ending(&self) -> Vec<TaskTracker> {
+        std::mem::take(&mut *self.ending.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn doubtful(&self) -> std::sync::MutexGuard<'_, Vec<Arc<str>>> {
@@ -231,6 +245,7 @@ impl Dispatcher {
             if let Some(run) = &run {
                 run.stop.cancel();
                 run.tasks.close();
+                self.post.ends(run.tasks.clone());
             }
             departures.push((bot, run));
         }
