@@ -358,7 +358,11 @@ impl Entry {
 
     /// Its place among what waits; without meaning when nothing does.
     pub(super) fn urgency(&self) -> Urgency {
-        self.rank().map(Urgency::from).unwrap_or_default()
+        match (&self.waiting, &self.more) {
+            // On the worst day a million of these are compared with each other: nothing is known of them but what waits.
+            (Some(waiting), None) => Urgency::of_news(waiting.status(), waiting.severity, waiting.accepted_ms()),
+            _ => self.rank().map(Urgency::from).unwrap_or_default(),
+        }
     }
 
     /// Whether it could be told now: no message about it is on its way.

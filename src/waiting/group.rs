@@ -17,6 +17,13 @@ impl Urgency {
     const SINCE_BITS: u32 = 54;
     const SINCE: u64 = (1 << Self::SINCE_BITS) - 1;
 
+    /// Of what is not a reminder.
+    pub(super) fn of_news(status: Status, severity: u8, since_ms: Millis) -> Self {
+        let since = u64::try_from(since_ms).unwrap_or(0).min(Self::SINCE);
+        let kind = (u64::from(severity) << 1) | u64::from(status == Status::Resolved);
+        Self((kind << Self::SINCE_BITS) | since)
+    }
+
     /// Which of the ages belong together.
     pub(super) const fn kind(self) -> u64 {
         self.0 >> Self::SINCE_BITS
@@ -40,10 +47,8 @@ impl Urgency {
 
 impl From<Rank> for Urgency {
     fn from(rank: Rank) -> Self {
-        let since = u64::try_from(rank.since_ms).unwrap_or(0).min(Self::SINCE);
-        let resolved = u64::from(rank.status == Status::Resolved);
-        let kind = (u64::from(rank.unchanged) << 9) | (u64::from(rank.severity) << 1) | resolved;
-        Self((kind << Self::SINCE_BITS) | since)
+        let news = Self::of_news(rank.status, rank.severity, rank.since_ms);
+        Self((u64::from(rank.unchanged) << (9 + Self::SINCE_BITS)) | news.0)
     }
 }
 

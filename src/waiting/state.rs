@@ -82,11 +82,20 @@ pub(super) struct Packed {
     ends_ms: [u8; 6],
     accepted_ms: [u8; 6],
     status: Status,
-    severity: u8,
+    pub(super) severity: u8,
     flags: HeadFlags,
 }
 
 impl Packed {
+    /// As [`State::status`].
+    pub(super) fn status(&self) -> Status {
+        if self.ends_ms == [0; 6] { self.status } else { Status::Resolved }
+    }
+
+    pub(super) fn accepted_ms(&self) -> Millis {
+        signed(self.accepted_ms)
+    }
+
     pub(super) fn pos(&self) -> i64 {
         unsigned(self.pos)
     }
@@ -277,7 +286,11 @@ mod tests {
         };
         let year_one = -62_135_596_800_000;
         for state in [state(0), state(1), state((1 << 40) - 1), State { starts_ms: year_one, ..state(5) }] {
-            assert_eq!(format!("{:?}", Packed::from(state).state()), format!("{state:?}"));
+            let packed = Packed::from(state);
+            assert_eq!(format!("{:?}", packed.state()), format!("{state:?}"));
+            assert_eq!((packed.status(), packed.accepted_ms()), (state.status(), state.accepted_ms));
+            let firing = Packed::from(State { status: Status::Firing, ..state });
+            assert_eq!(firing.status(), firing.state().status());
         }
         let odd = Packed::from(State { pos: -1, ends_ms: Millis::MAX, starts_ms: Millis::MIN, ..state(3) }).state();
         assert_eq!((odd.pos, odd.ends_ms, odd.starts_ms), (0, (1 << 47) - 1, -1 << 47));

@@ -98,6 +98,12 @@ fn measure_digest(groups: u64) {
 }
 
 #[test]
+fn what_waits_is_small() {
+    use crate::waiting::{entry::Entry, group::Group};
+    assert_eq!((size_of::<Entry>(), size_of::<Group>()), (72, 40));
+}
+
+#[test]
 #[ignore = "a measurement"]
 fn a_million_alerts_in_a_hundred_groups() {
     measure(100);
