@@ -6,7 +6,7 @@ use alarmbell::model::{Fingerprint, How};
 use alarmbell::store::postgres::Options;
 use alarmbell::store::{Beat, Begin, Begun, Cluster, Counters, Effect, Outcome, Store, StoreError};
 
-use crate::harness::{NOW, begin, begun, outcome, told_state, webhook};
+use crate::harness::{NOW, begin, begun, message_id, outcome, told_state, webhook};
 use crate::proxy::{Cut, Mode, Proxy};
 use crate::rig::{Replica, Rig};
 
@@ -146,6 +146,34 @@ async fn an_attempt_of_unknown_begin_and_end_counts_once() {
     assert_eq!(rig.audit().await, first);
     assert_eq!(rig.database.number(open).await, 0);
     assert_eq!(proxy.trapped(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_message_of_an_unknown_begin_is_not_sent_after_what_took_its_place() {
+    let Some(rig) = Rig::new().await else { return };
+    let (proxy, replica) = behind(&rig, "a").await;
+    replica.own(&["x", "y"]).await;
+    replica.store.append(webhook(&["x", "y"], &[1, 2])).await.unwrap();
+    proxy.trap(Cut::After, |sql| sql == "COMMIT");
+    let unknown = replica.store.begin(begin("x", "r", 1)).await;
+    assert!(matches!(unknown, Err(StoreError::Unavailable(_))), "{unknown:?}");
+    // Another message at the same robot whose outcome is not known either, and one of the bot's at another robot.
+    let mut last_known = 1;
+    for (bot, robot, n) in [("y", "r", 2), ("x", "s", 3)] {
+        last_known = if robot == "r" { last_known } else { 0 };
+        let attempt = begun(&*replica.store, Begin { last_known, ..begin(bot, robot, n) }).await;
+        replica.store.finish(outcome(bot, robot, n, attempt, Effect::Kept { open: true })).await.unwrap();
+    }
+    // A digest tells what was in the first, and newer states.
+    let attempt = begun(&*replica.store, Begin { last_known: 2, ..begin("x", "r", 4) }).await;
+    let told = Effect::Told(vec![(1, told_state(1), How::Named), (2, told_state(2), How::Named)]);
+    replica.store.finish(outcome("x", "r", 4, attempt, told)).await.unwrap();
+    replica.store.leave().await.unwrap();
+    let next = rig.replica("b").await;
+    next.own(&["x", "y"]).await;
+    let open = |bot| next.heard.image(bot).open.iter().map(|open| open.id.clone()).collect::<Vec<_>>();
+    assert_eq!(open("x"), [message_id(3)], "nobody sends the first any more");
+    assert_eq!(open("y"), [message_id(2)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -108,7 +108,13 @@ async fn try_begin(inner: &Inner, conn: &mut Object, start: &Start<'_>) -> Resul
         tx.commit().await?;
         return Ok(Begun::Others(others));
     }
-    let (attempt, message) = tokio::try_join!(next_attempt(&tx, start.robot), write_message(&tx, start))?;
+    let close = async {
+        match &speaker {
+            Some(_) => close_passed_over(&tx, start).await,
+            None => Ok(()),
+        }
+    };
+    let (attempt, (), message) = tokio::try_join!(next_attempt(&tx, start.robot), close, write_message(&tx, start))?;
     let started_ms = skew.stored(start.begin.started_ms);
     let insert = async {
         let sql = "INSERT INTO alarmbell.attempts (robot, id, message, started_ms, owner, fence) \
@@ -159,6 +165,23 @@ async fn others(inner: &Inner, tx: &Transaction<'_>, start: &Start<'_>) -> Resul
 async fn next_attempt(tx: &Transaction<'_>, robot: i32) -> Result<i64, Fault> {
     let sql = "UPDATE alarmbell.robots SET attempts = attempts + 1 WHERE id = $1 RETURNING attempts";
     Ok(tx.query_typed_one(sql, &[(&robot, Type::INT4)]).await?.try_get(0)?)
+}
+
+/// An open message goes before all others of its bot at its robot, unless nobody here knows that it is open: the answer to
+/// its begin was lost, and nothing was sent. From now on its alerts are told otherwise; whoever speaks for the bot next must
+/// not send it after that.
+async fn close_passed_over(tx: &Transaction<'_>, start: &Start<'_>) -> Result<(), Fault> {
+    // Those that cover nothing are of the `send` command.
+    let sql = "UPDATE alarmbell.messages SET open = false, verdict = $4, covers = NULL, body = NULL \
+         WHERE open AND bot = $1 AND robot = $2 AND id <> $3 AND octet_length(covers) > 0";
+    let params = [
+        (&start.bot as _, Type::INT4),
+        (&start.robot as _, Type::INT4),
+        (&start.begin.message.as_str() as _, Type::TEXT),
+        (&UNKNOWN as _, Type::TEXT),
+    ];
+    tx.execute_typed(sql, &params).await?;
+    Ok(())
 }
 
 /// The message's row, now open. A further attempt that has no text or alerts (its process was restarted) keeps those of
