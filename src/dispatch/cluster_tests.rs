@@ -458,6 +458,30 @@ async fn what_waits_for_a_bot_that_is_gone_moves_once_all_have_the_config() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_that_only_another_replica_knows_hears_of_ends_too() {
+    let rig = Rig::new().await;
+    let fewer = ["ops", "b1", "b2"];
+    let (a, b) = (rig.node_with("a", &fewer, "old").await, rig.node_with("b", &BOTS, "new").await);
+    rig.accept("b3", 1).await;
+    rig.pass_until("whoever knows it tells it", || rig.shown("b3") == 1).await;
+    rig.pass_until("each knows the other", || a.dispatcher.pulse().replicas.len() == 2).await;
+    let hearers = |node: &Node| {
+        let dispatcher = Arc::clone(&node.dispatcher);
+        async move { dispatcher.firing_bots(&[Fingerprint(2)]).await.unwrap() }
+    };
+    let b3 = [(Fingerprint(2), Arc::from("b3"))];
+    assert_eq!(hearers(&b).await, b3);
+    assert_eq!(hearers(&a).await, b3, "its chat would show for ever that it fires");
+    // What no config has any more hears of nothing.
+    b.dispatcher.apply(rig.settings(&fewer, "old")).await.unwrap();
+    let agree = |node: &Node| node.dispatcher.pulse().replicas.iter().all(|replica| replica.config_hash == "old");
+    rig.pass_until("both have the config", || agree(&a) && agree(&b)).await;
+    for node in [&a, &b] {
+        assert_eq!(hearers(node).await, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_config_is_reported_by_each_replica_for_itself() {
     let rig = Rig::new().await;
     let (a, b) = (rig.node("a").await, rig.node("b").await);

@@ -101,6 +101,11 @@ impl Membership {
         self.heard.borrow().clone()
     }
 
+    /// Whether some replica has another config, as far as is known.
+    pub(super) fn others_differ(&self, config_hash: &str) -> bool {
+        self.heard.borrow().pulse.replicas.iter().any(|replica| replica.config_hash != config_hash)
+    }
+
     pub(super) fn listen(&self) -> watch::Receiver<Heard> {
         self.heard.subscribe()
     }

@@ -198,7 +198,8 @@ impl Dispatcher {
     }
 
     /// Of each of these alerts, the bots of the config whose chats know, or will be told, that it fires: they must hear of
-    /// its end too. Asked of the store when replicas share it, since other replicas took or told the firing.
+    /// its end too. Asked of the store when replicas share it, since other replicas took or told the firing; and while their
+    /// configs differ, also bots that only another one may know.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -206,7 +207,11 @@ impl Dispatcher {
         let settings = self.shared.settings.load_full();
         if let Some(cluster) = self.shared.store.cluster() {
             let mut hearers = cluster.hearers(fingerprints).await?;
-            hearers.retain(|(_, bot)| settings.bots.contains_key(bot));
+            let membership = self.shared.membership.as_ref();
+            // What another config has may tell it; what none has in the end goes where its alerts go.
+            if !membership.is_some_and(|membership| membership.others_differ(&settings.config_hash)) {
+                hearers.retain(|(_, bot)| settings.bots.contains_key(bot));
+            }
             return Ok(hearers);
         }
         let bots = self.shared.bots.read().unwrap_or_else(PoisonError::into_inner);
