@@ -62,6 +62,23 @@ async fn a_database_that_is_away_is_unavailable_for_so_long() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_lease_is_renewed_though_its_connection_leads_nowhere() {
+    let Some(rig) = Rig::new().await else { return };
+    let proxy = Proxy::start(rig.database.server().port()).await;
+    let options = Options { url: rig.database.url_at(proxy.port()).into(), ..rig.options("a", NOW) };
+    let replica = rig.replica_with(options).await;
+    proxy.stall();
+    // As whoever beats does: a beat that takes 2 s is dropped.
+    for _ in 0..2 {
+        let beat = tokio::time::timeout(Duration::from_secs(2), replica.store.beat(Beat::default())).await;
+        if matches!(beat, Ok(Ok(_))) {
+            return;
+        }
+    }
+    panic!("it clings to that connection");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_is_lost_when_connections_are_cut() {
     let Some(rig) = Rig::new().await else { return };
     let (proxy, replica) = behind(&rig, "a").await;

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -40,6 +41,8 @@ struct Shared {
     mode: watch::Sender<Mode>,
     /// Raised to end all connections that are older.
     cuts: watch::Sender<u64>,
+    /// Raised to let nothing more pass through all connections that are older.
+    stalls: watch::Sender<u64>,
     trap: Mutex<Option<(Cut, Matches)>>,
     trapped: AtomicUsize,
     connections: AtomicUsize,
@@ -61,6 +64,7 @@ impl Proxy {
             to: SocketAddr::from(([127, 0, 0, 1], to)),
             mode: watch::Sender::new(Mode::Pass),
             cuts: watch::Sender::new(0),
+            stalls: watch::Sender::new(0),
             trap: Mutex::new(None),
             trapped: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
@@ -85,6 +89,11 @@ impl Proxy {
     /// Ends all present connections.
     pub(crate) fn cut(&self) {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Lets nothing more pass through present connections, and ends none of them, as a gateway that forgot them does.
+    pub(crate) fn stall(&self) {
+        self.shared.stalls.send_modify(|stalls| *stalls += 1);
     }
 
     /// Cuts the connection of the next statement that matches. `COMMIT` of an explicit transaction is such a statement.
@@ -114,13 +123,17 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         if *shared.mode.borrow() != Mode::Refuse {
-            let cuts = shared.cuts.subscribe();
-            tokio::spawn(connection(client, shared.clone(), cuts));
+            let ends = (shared.cuts.subscribe(), shared.stalls.subscribe());
+            tokio::spawn(connection(client, shared.clone(), ends));
         }
     }
 }
 
-async fn connection(client: TcpStream, shared: Arc<Shared>, mut cuts: watch::Receiver<u64>) {
+async fn connection(
+    client: TcpStream,
+    shared: Arc<Shared>,
+    (mut cuts, mut stalls): (watch::Receiver<u64>, watch::Receiver<u64>),
+) {
     let mode = shared.mode.subscribe();
     let open = async {
         let mut mode = mode;
@@ -138,10 +151,17 @@ async fn connection(client: TcpStream, shared: Arc<Shared>, mut cuts: watch::Rec
     let (from_server, to_server) = server.into_split();
     // The server's next "ready for query" is the end.
     let doomed = AtomicBool::new(false);
-    tokio::select! {
-        () = forth(from_client, to_server, &shared, &doomed) => {}
-        () = back(from_server, to_client, &shared, &doomed) => {}
-        _ = cuts.changed() => {}
+    let mut forth = pin!(forth(from_client, to_server, &shared, &doomed));
+    let mut back = pin!(back(from_server, to_client, &shared, &doomed));
+    let stalled = tokio::select! {
+        () = &mut forth => false,
+        () = &mut back => false,
+        _ = cuts.changed() => false,
+        _ = stalls.changed() => true,
+    };
+    if stalled {
+        // Both ends stay open.
+        let _ = cuts.changed().await;
     }
     shared.connections.fetch_sub(1, Ordering::SeqCst);
 }

@@ -17,13 +17,16 @@ use super::db::{Db, Fault, again, transaction};
 use super::names::Names;
 use super::queue::Queue;
 use super::{Inner, Options, StoreMetrics, append, cluster, schema, tls, url};
-use crate::store::{LEASE, StoreError};
+use crate::store::StoreError;
 
 /// Connections of those that look things up: a page of history may take seconds.
 const PEOPLE: usize = 3;
 
 /// Connections that renew the lease, whatever else goes on.
 const VITAL: usize = 1;
+/// How long one of a beat's questions may take. Whoever beats drops what takes 2 s, and then the connection would merely go
+/// back, wherever it leads.
+const VITAL_PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// How long the end of the store waits for what is queued.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -62,7 +65,7 @@ impl PgStore {
         }
         let inner = Arc::new(Inner {
             people: dial.pool(PEOPLE, &options)?,
-            vital: Db { patience: options.statement_timeout.min(LEASE / 3), ..dial.pool(VITAL, &options)? },
+            vital: Db { patience: options.statement_timeout.min(VITAL_PATIENCE), ..dial.pool(VITAL, &options)? },
             db,
             metrics,
             me,
