@@ -148,6 +148,8 @@ pub(super) struct Member {
     /// After the next attempt is committed the store is out of reach, and so much time passes.
     pub(super) pass_after_begin: Mutex<Option<Duration>>,
     mine: Mutex<HashSet<Arc<str>>>,
+    /// What is stored of these can not be read.
+    pub(super) damaged: Mutex<HashSet<Arc<str>>>,
 }
 
 impl Member {
@@ -158,6 +160,7 @@ impl Member {
             cut: AtomicBool::new(false),
             pass_after_begin: Mutex::default(),
             mine: Mutex::default(),
+            damaged: Mutex::default(),
         })
     }
 
@@ -374,6 +377,9 @@ impl Cluster for Member {
 
     async fn claim(&self, bots: &[Arc<str>]) -> Result<bool, StoreError> {
         self.reach()?;
+        if bots.iter().any(|bot| self.damaged.lock().unwrap().contains(bot)) {
+            return Err(StoreError::Unusable("the database is damaged".to_owned()));
+        }
         let asked = bots;
         let (hall, id, bots) = (Arc::clone(&self.hall), self.id.clone(), bots.to_vec());
         let claim = move || {

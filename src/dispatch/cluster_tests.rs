@@ -378,6 +378,19 @@ async fn a_stopped_one_leaves_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_that_can_not_be_taken_keeps_no_other_waiting() {
+    let rig = Rig::new().await;
+    let a = rig.node("a").await;
+    a.member.damaged.lock().unwrap().extend(["b1".into(), "b2".into()]);
+    let took = rig.pass_until("it takes the others", || a.ours() == names(&["ops", "b3"])).await;
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    rig.accept("b3", 1).await;
+    rig.pass_until("they speak", || rig.shown("b3") == 1).await;
+    a.member.damaged.lock().unwrap().clear();
+    rig.pass_until("it tries again", || a.ours() == names(&BOTS)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_fenced_lets_go() {
     let rig = Rig::new().await;
     let a = rig.node("a").await;

@@ -36,6 +36,8 @@ pub(super) struct Post {
     crews: Mutex<Option<CrewsOf>>,
     /// Bots that a claim that failed may have made ours all the same.
     doubtful: Mutex<Vec<Arc<str>>>,
+    /// Crews that could not be taken, and how often in a row; by their first bots.
+    failed: Mutex<HashMap<Arc<str>, u32>>,
     /// Whether some bots of the config may have no row yet.
     enlist_owed: AtomicBool,
     /// Workers of bots that leave us, until they have ended.
@@ -63,6 +65,36 @@ impl Post {
         let crews: Arc<[Crew]> = crews(&settings.bots).into();
         *known = Some((Arc::clone(settings), Arc::clone(&crews)));
         crews
+    }
+
+    /// What to claim together, from the last one on. What could not be taken goes last and alone: it may be to blame, and
+    /// must not keep others waiting.
+    fn batches(&self, mut claim: Vec<Crew>) -> Vec<Vec<Crew>> {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.retain(|first, _| claim.iter().any(|crew| crew[0] == *first));
+        claim.sort_by_key(|crew| failed.get(&crew[0]).copied().unwrap_or(0));
+        let mut batches: Vec<Vec<Crew>> = Vec::new();
+        for crew in claim {
+            let fits = |batch: &Vec<Crew>| batch.iter().map(Vec::len).sum::<usize>() + crew.len() <= AT_ONCE;
+            match batches.last_mut().filter(|batch| fits(batch) && !failed.contains_key(&crew[0])) {
+                Some(batch) => batch.push(crew),
+                None => batches.push(vec![crew]),
+            }
+        }
+        batches.reverse();
+        batches
+    }
+
+    /// Whether these could be asked for together.
+    fn tried(&self, batch: &[Crew], well: bool) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        for crew in batch {
+            if well {
+                failed.remove(&crew[0]);
+            } else {
+                *failed.entry(Arc::clone(&crew[0])).or_default() += 1;
+            }
+        }
     }
 
     fn ends(&self, tasks: TaskTracker) {
@@ -145,20 +177,14 @@ impl Dispatcher {
         if !give.is_empty() {
             self.give(membership, give, tasks).await;
         }
-        let mut batches: Vec<Vec<Crew>> = Vec::new();
-        for crew in claim {
-            match batches.last_mut() {
-                Some(batch) if batch.iter().map(Vec::len).sum::<usize>() + crew.len() <= AT_ONCE => batch.push(crew),
-                _ => batches.push(vec![crew]),
-            }
-        }
-        // The first ones first: they are taken from the end.
-        batches.reverse();
+        let mut batches = self.post.batches(claim);
         while let Some(mut batch) = batches.pop() {
             if self.post.closing.is_cancelled() {
                 return Ok(());
             }
-            if !self.claim(cluster, &batch.concat()).await? && batch.len() > 1 {
+            let claimed = self.claim(cluster, &batch.concat()).await;
+            self.post.tried(&batch, claimed.is_ok());
+            if !claimed? && batch.len() > 1 {
                 // Somebody was faster with one of them.
                 let rest = batch.split_off(batch.len() / 2);
                 batches.extend([rest, batch]);
