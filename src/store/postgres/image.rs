@@ -170,6 +170,9 @@ const PAGE: i64 = 4_000;
 const TOGETHER: usize = 64;
 
 /// Reads the next heads and hands them to the feed; `false` when there are none left.
+///
+/// Each bot's first one is looked for alone, and then only positions near it are read: whatever the planner thinks of the
+/// table, which is mostly empty when it is analysed, it never sorts all that waits for each page of it.
 pub(super) async fn page(inner: &Inner, cursors: &mut Cursors<'_>) -> Result<bool, StoreError> {
     let std::ops::Range { start: from, end: to } = cursors.next();
     if from == to {
@@ -181,25 +184,27 @@ pub(super) async fn page(inner: &Inner, cursors: &mut Cursors<'_>) -> Result<boo
     let rows = again!(inner.db, conn => async {
         let sql = format!(
             "SELECT {HEAD_COLUMNS} FROM unnest($1::int4[], $2::int8[]) WITH ORDINALITY AS m(bot, heard, nr), LATERAL \
-             (SELECT * FROM alarmbell.heads x WHERE x.bot = m.bot AND x.pos > m.heard ORDER BY x.pos LIMIT {PAGE}) h \
+             (SELECT x.pos FROM alarmbell.heads x WHERE x.bot = m.bot AND x.pos > m.heard ORDER BY x.pos LIMIT 1) f, \
+             LATERAL (SELECT * FROM alarmbell.heads x WHERE x.bot = m.bot AND x.pos BETWEEN f.pos AND f.pos + {PAGE} - 1) h \
              ORDER BY m.nr, h.pos LIMIT {PAGE}"
         );
         Ok::<_, Fault>(conn.query_typed(&sql, &[(&ids, Type::INT4_ARRAY), (&heard, Type::INT8_ARRAY)]).await?)
     })?;
     let mut heads = Vec::with_capacity(rows.len());
-    let mut at = from;
+    let (mut at, mut first) = (from, to);
     for row in &rows {
         let (id, head) = read_head(row);
         while cursors.bots[at].id != id {
             at += 1;
         }
+        first = first.min(at);
         cursors.heard[at] = head.pos;
         cursors.left[at] = cursors.left[at].saturating_sub(1);
         heads.push((cursors.bots[at].name.clone(), head));
     }
     tell(inner, &heads);
-    // A full page ended somewhere inside a bot; one that was not full is all there is of these.
-    cursors.at = if i64::try_from(rows.len()).is_ok_and(|rows| rows < PAGE) { to } else { at };
+    // A full page ended somewhere inside a bot. Of those that had some there may be more farther on.
+    cursors.at = if i64::try_from(rows.len()).is_ok_and(|rows| rows < PAGE) { first } else { at };
     Ok(true)
 }
 
