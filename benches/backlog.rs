@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench backlog [-- ALERTS] [alone] [split] [groups]` posts so many alerts (1,000,000) to a server whose
 //! robot is out of reach, in three shapes: each its own webhook and group; webhooks of 100 alerts that `group_by` splits
-//! into groups of one; 100 groups. Then it kills the server and starts it with a robot that answers.
+//! into groups of one; 100 groups. Then it kills the server and starts it with a robot that answers. After that the same on
+//! PostgreSQL, where the machine has it.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
@@ -17,6 +18,10 @@ use tokio::net::TcpStream;
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "backlog/postgres.rs"]
+mod postgres;
+
+use support::engine::{Engine, engines};
 use support::robot::Robot;
 use support::{Memory, Server, backlog};
 
@@ -119,5 +124,10 @@ async fn main() {
     let alerts = support::number(0).unwrap_or(1_000_000);
     for shape in SHAPES.iter().filter(|shape| support::wants(shape.name)) {
         run(shape, alerts).await;
+    }
+    for engine in engines().iter().filter(|engine| matches!(engine, Engine::Postgres(_))) {
+        for shape in SHAPES.iter().filter(|shape| support::wants(shape.name)) {
+            postgres::run(engine, shape, alerts).await;
+        }
     }
 }

@@ -1,13 +1,10 @@
 //! Many alerts that wait: as webhooks, and written into a store directly.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use alarmbell::clock::{Clock as _, SystemClock};
 use alarmbell::model::{Fingerprint, HeadFlags, Status};
-use alarmbell::store::StoreMetrics;
-use alarmbell::store::sqlite::{Options, SqliteStore};
-use alarmbell::store::{Append, NewHead, Store as _};
+use alarmbell::store::{Append, NewHead, Store};
 
 /// A body of about 400 bytes an alert and 600 around them, as Alertmanager writes it. Alert `n` is its own alert.
 pub(crate) fn body(group: u64, numbers: std::ops::Range<u64>) -> String {
@@ -24,16 +21,20 @@ pub(crate) fn body(group: u64, numbers: std::ops::Range<u64>) -> String {
     )
 }
 
+/// The same alerts, ended.
+pub(crate) fn resolved(group: u64, numbers: std::ops::Range<u64>) -> String {
+    body(group, numbers)
+        .replace(r#""status":"firing""#, r#""status":"resolved""#)
+        .replace("0001-01-01T00:00:00Z", "2026-11-20T23:52:08.662928595Z")
+}
+
 /// Spread as real ones are.
 fn fingerprint(n: u64) -> u64 {
     n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// Appends alerts for each of the bots, each a group and a body of its own, in rounds over the bots.
-pub(crate) async fn fill(folder: &Path, bots: &[Arc<str>], each: u64) {
-    let options = Options { max_alerts: u64::MAX, max_bytes: u64::MAX, ..Options::new(folder.join("data")) };
-    let store =
-        Arc::new(SqliteStore::open(&options, StoreMetrics::register(&prometheus::Registry::new()).unwrap()).unwrap());
+pub(crate) async fn fill(store: Arc<dyn Store>, bots: &[Arc<str>], each: u64) {
     let now = SystemClock::new().now_ms();
     let via: Arc<str> = "default_policy".into();
     let mut tasks = Vec::new();

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each benchmark uses its own part")]
 
 pub(crate) mod backlog;
+pub(crate) mod engine;
 pub(crate) mod robot;
 
 use std::net::SocketAddr;
@@ -49,6 +50,11 @@ impl Server {
 
     /// Starts it on a folder that may hold a store already (`data` in it).
     pub(crate) async fn start_on(folder: &Path, config: &str) -> Self {
+        Self::start_with(folder, config, &[]).await
+    }
+
+    /// As [`Server::start_on`], with further arguments.
+    pub(crate) async fn start_with(folder: &Path, config: &str, further: &[String]) -> Self {
         let file = folder.join("alarmbell.yml");
         std::fs::write(&file, config).unwrap();
         let begin = Instant::now();
@@ -57,6 +63,7 @@ impl Server {
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.path={}", folder.join("data").display()))
             .args(["--web.listen-address=127.0.0.1:0", "--log.level=info"])
+            .args(further)
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -76,6 +83,15 @@ impl Server {
     /// Ends it as a crash would.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// Waits until it speaks for so many bots, when several can share its store.
+    pub(crate) async fn until_owns(&self, bots: usize) {
+        let begin = Instant::now();
+        while self.metric("alarmbell_bots_owned").await < bots as f64 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert!(begin.elapsed() < Duration::from_secs(60), "it does not speak for {bots} bots");
+        }
     }
 
     fn pid(&self) -> u32 {
@@ -117,6 +133,21 @@ pub(crate) fn cpu(pid: u32) -> Duration {
         text.split_whitespace().next().map_or(0, |ns| ns.parse().unwrap())
     };
     Duration::from_nanos(threads.map(|thread| ns(thread.unwrap())).sum())
+}
+
+/// Processor time that a process's children have used, those that ended included. To 10 ms each.
+pub(crate) fn cpu_of_children(pid: u32) -> Duration {
+    let stat = |pid: u32| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Behind the program's name, which may have anything in it.
+        let fields: Vec<i64> =
+            text.rsplit_once(')')?.1.split_whitespace().skip(1).map(|f| f.parse().unwrap_or(0)).collect();
+        Some((fields[0], fields[10] + fields[11], fields[12] + fields[13]))
+    };
+    let all = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let of_living = all.filter_map(stat).filter(|(parent, ..)| *parent == i64::from(pid)).map(|(_, own, _)| own);
+    let ticks = of_living.sum::<i64>() + stat(pid).map_or(0, |(_, _, ended)| ended);
+    Duration::from_millis(u64::try_from(ticks).unwrap() * 10)
 }
 
 /// The value at a share of sorted values, in milliseconds.
