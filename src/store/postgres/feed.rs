@@ -13,6 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::db::{Fault, again, unless_panic};
+use super::heads::AFTER;
 use super::{Inner, PgStore};
 use crate::model::{Fingerprint, Head, HeadFlags, Status};
 use crate::store::{Feed, StoreError};
@@ -125,7 +126,7 @@ async fn catch_up(inner: &Inner, bots: &[Arc<str>]) -> Result<(), StoreError> {
                 let sql = format!(
                     "SELECT {HEAD_COLUMNS} FROM unnest($1::int4[], $2::int8[]) AS m(bot, heard) \
                      JOIN alarmbell.bots b ON b.id = m.bot AND b.owner = $3, LATERAL \
-                     (SELECT * FROM alarmbell.heads x WHERE x.bot = m.bot AND x.pos > m.heard ORDER BY x.pos LIMIT {PAGE}) h ORDER BY h.bot, h.pos"
+                     (SELECT * FROM alarmbell.heads x WHERE {AFTER} ORDER BY x.bot, x.pos LIMIT {PAGE}) h ORDER BY h.bot, h.pos"
                 );
                 let params =
                     [(&ids as _, Type::INT4_ARRAY), (&heard as _, Type::INT8_ARRAY), (&inner.me as _, Type::TEXT)];

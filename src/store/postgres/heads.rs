@@ -12,6 +12,13 @@ use crate::model::Millis;
 /// Whether a row of `heads` is an end that is noted for a chat that is not told of ends.
 pub(super) const SILENT: &str = "(status = 1 AND flags & 2 <> 0)";
 
+/// Which heads `x` of the bot `m.bot` come after `m.heard`; to be read `ORDER BY x.bot, x.pos` with a limit.
+///
+/// Written so that the planner walks along the primary key whatever it knows of the tables. Of `x.bot = m.bot` it expects a
+/// bot of average size, or, of tables that it has no figures of yet, next to nothing; then it reads and sorts all that is
+/// left of a large bot for each page. (With up to some 80,000 heads in all it may do that here too: 40 ms.)
+pub(super) const AFTER: &str = "(x.bot, x.pos) > (m.bot, m.heard) AND x.bot <= m.bot";
+
 /// What is to be known of a head that goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Gone {
@@ -69,11 +76,12 @@ pub(super) async fn hold(tx: &Transaction<'_>, bot: i32, positions: &[i64]) -> R
     read_all(&tx.query_typed(&sql, &[(&bot, Type::INT4), (&positions, Type::INT8_ARRAY)]).await?)
 }
 
-/// As [`hold`], of the first so many up to a position.
+/// As [`hold`], of the first so many up to a position. Along the primary key, as [`AFTER`].
 pub(super) async fn hold_first(tx: &Transaction<'_>, bot: i32, upto: i64, most: i64) -> Result<Vec<Gone>, Fault> {
     let columns = gone_columns();
     let sql = format!(
-        "SELECT {columns} FROM alarmbell.heads WHERE bot = $1 AND pos <= $2 ORDER BY pos LIMIT $3 FOR NO KEY UPDATE"
+        "SELECT {columns} FROM alarmbell.heads WHERE (bot, pos) <= ($1, $2) AND bot >= $1 ORDER BY bot, pos LIMIT $3 \
+         FOR NO KEY UPDATE"
     );
     read_all(&tx.query_typed(&sql, &[(&bot, Type::INT4), (&upto, Type::INT8), (&most, Type::INT8)]).await?)
 }

@@ -9,6 +9,7 @@ use tokio_postgres::{IsolationLevel, Row};
 use super::Inner;
 use super::db::{Fault, again};
 use super::feed::{HEAD_COLUMNS, read_head, status, tell};
+use super::heads::AFTER;
 use crate::model::{Fingerprint, How, Kind, MessageId};
 use crate::store::{BotImage, Counters, OpenMessage, StoreError, ToldState};
 
@@ -169,10 +170,16 @@ const PAGE: i64 = 4_000;
 /// Bots whose heads are read in one statement while few wait for each.
 const TOGETHER: usize = 64;
 
+/// Of bots ($1) what comes after a position of each ($2), along the primary key.
+pub(super) fn page_sql() -> String {
+    format!(
+        "SELECT {HEAD_COLUMNS} FROM unnest($1::int4[], $2::int8[]) WITH ORDINALITY AS m(bot, heard, nr), LATERAL \
+         (SELECT * FROM alarmbell.heads x WHERE {AFTER} ORDER BY x.bot, x.pos LIMIT {PAGE}) h \
+         ORDER BY m.nr, h.pos LIMIT {PAGE}"
+    )
+}
+
 /// Reads the next heads and hands them to the feed; `false` when there are none left.
-///
-/// Each bot's first one is looked for alone, and then only positions near it are read: whatever the planner thinks of the
-/// table, which is mostly empty when it is analysed, it never sorts all that waits for each page of it.
 pub(super) async fn page(inner: &Inner, cursors: &mut Cursors<'_>) -> Result<bool, StoreError> {
     let std::ops::Range { start: from, end: to } = cursors.next();
     if from == to {
@@ -182,12 +189,7 @@ pub(super) async fn page(inner: &Inner, cursors: &mut Cursors<'_>) -> Result<boo
     let ids: Vec<i32> = some.iter().map(|bot| bot.id).collect();
     let heard = &cursors.heard[from..to];
     let rows = again!(inner.db, conn => async {
-        let sql = format!(
-            "SELECT {HEAD_COLUMNS} FROM unnest($1::int4[], $2::int8[]) WITH ORDINALITY AS m(bot, heard, nr), LATERAL \
-             (SELECT x.pos FROM alarmbell.heads x WHERE x.bot = m.bot AND x.pos > m.heard ORDER BY x.pos LIMIT 1) f, \
-             LATERAL (SELECT * FROM alarmbell.heads x WHERE x.bot = m.bot AND x.pos BETWEEN f.pos AND f.pos + {PAGE} - 1) h \
-             ORDER BY m.nr, h.pos LIMIT {PAGE}"
-        );
+        let sql = page_sql();
         Ok::<_, Fault>(conn.query_typed(&sql, &[(&ids, Type::INT4_ARRAY), (&heard, Type::INT8_ARRAY)]).await?)
     })?;
     let mut heads = Vec::with_capacity(rows.len());

@@ -4,6 +4,7 @@
 
 mod append;
 mod cluster;
+mod plans;
 mod told;
 
 use std::sync::atomic::AtomicBool;
