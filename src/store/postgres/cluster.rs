@@ -11,7 +11,6 @@ use super::backlog::WAITING;
 use super::db::{Fault, again, text, transaction};
 use super::image::{self, Claimed};
 use super::{Inner, Mine, NOW_MS};
-use crate::model::Fingerprint;
 use crate::store::{Beat, Counters, Free, LEASE, Pulse, Replica, StoreError};
 
 /// How long the row of a replica stays whose lease ran out: attempts and bots may still name it, but nobody asks any more.
@@ -292,28 +291,6 @@ pub(super) async fn free_all(
     );
     tx.execute_typed(&sql, params).await?;
     Ok(())
-}
-
-pub(super) async fn hearers(
-    inner: &Inner,
-    fingerprints: &[Fingerprint],
-) -> Result<Vec<(Fingerprint, Arc<str>)>, StoreError> {
-    let mut out = Vec::new();
-    for some in fingerprints.chunks(CHUNK) {
-        let fps: Vec<i64> = some.iter().map(|fingerprint| fingerprint.0.cast_signed()).collect();
-        let rows = again!(inner.db, conn => async {
-            let sql = "SELECT DISTINCT k.fp, b.name FROM (\
-                         SELECT bot, fp FROM alarmbell.told WHERE fp = ANY($1) AND status = 0 \
-                         UNION ALL SELECT bot, fp FROM alarmbell.heads WHERE fp = ANY($1) AND status = 0) k \
-                       JOIN alarmbell.bots b ON b.id = k.bot";
-            Ok::<_, Fault>(conn.query_typed(sql, &[(&fps, Type::INT8_ARRAY)]).await?)
-        })?;
-        let found = |row: &tokio_postgres::Row| {
-            (Fingerprint(row.get::<_, i64>(0).cast_unsigned()), Arc::from(row.get::<_, &str>(1)))
-        };
-        out.extend(rows.iter().map(found));
-    }
-    Ok(out)
 }
 
 pub(super) async fn publish(inner: &Inner, views: &[(Arc<str>, String)]) -> Result<(), StoreError> {

@@ -18,6 +18,7 @@ mod db;
 mod deliveries;
 mod feed;
 mod heads;
+mod hearers;
 mod history;
 mod image;
 mod letters;
@@ -95,6 +96,8 @@ struct Inner {
     /// Held by whoever takes bots over: one after the other.
     claims: tokio::sync::Mutex<()>,
     backlog: Backlog,
+    /// What webhooks ask before they are taken.
+    questions: tokio::sync::mpsc::Sender<hearers::Question>,
     /// When this replica's first beat was (database's clock); 0 before.
     started: AtomicI64,
     chores: Chores,
@@ -250,7 +253,7 @@ impl Cluster for PgStore {
     }
 
     async fn hearers(&self, fingerprints: &[Fingerprint]) -> Result<Vec<(Fingerprint, Arc<str>)>, StoreError> {
-        cluster::hearers(&self.inner, fingerprints).await
+        hearers::hearers(&self.inner, fingerprints).await
     }
 
     async fn publish(&self, views: Vec<(Arc<str>, String)>) -> Result<(), StoreError> {

@@ -16,7 +16,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::db::{Db, Fault, again, transaction};
 use super::names::Names;
 use super::queue::Queue;
-use super::{Inner, Options, StoreMetrics, append, cluster, schema, tls, url};
+use super::{Inner, Options, StoreMetrics, append, cluster, hearers, schema, tls, url};
 use crate::store::StoreError;
 
 /// Connections of those that look things up: a page of history may take seconds.
@@ -63,6 +63,7 @@ impl PgStore {
         if !home.is_empty() {
             bury(&db, &home).await?;
         }
+        let (questions, asked) = tokio::sync::mpsc::channel(hearers::WAITING);
         let inner = Arc::new(Inner {
             people: dial.pool(PEOPLE, &options)?,
             vital: Db { patience: options.statement_timeout.min(VITAL_PATIENCE), ..dial.pool(VITAL, &options)? },
@@ -76,13 +77,15 @@ impl PgStore {
             hearing: tokio::sync::Mutex::default(),
             claims: tokio::sync::Mutex::default(),
             backlog: super::Backlog::default(),
+            questions,
             started: std::sync::atomic::AtomicI64::new(0),
             chores: super::Chores::default(),
             options,
         });
         let queue = Arc::new(Queue::new(&inner.options));
         let batches = tokio::spawn(append::run(inner.clone(), queue.clone()));
-        Ok(Self { inner, queue, tasks: Mutex::new(vec![batches]), home: Mutex::new(lock) })
+        let answers = tokio::spawn(hearers::run(inner.clone(), asked));
+        Ok(Self { inner, queue, tasks: Mutex::new(vec![batches, answers]), home: Mutex::new(lock) })
     }
 
     /// Starts something that ends with the store.
