@@ -93,7 +93,9 @@ async fn a_start_after_the_clock_was_set_back_forgets_no_attempt() {
     until("the limit is used", || bench.waiting() == 2).await;
     step(&bench, -HOUR);
     let dispatcher = restarted(&bench, &bots).await;
-    // The stored attempts are of the future: as good as of this moment.
+    // The stored attempts are of the future: as good as of the moment in which they are read.
+    until("they are read", || dispatcher.bots().iter().all(|bot| bot.robots.iter().all(|robot| robot.tokens == 0)))
+        .await;
     pass(&bench, 59).await;
     assert_eq!(bench.requests("one"), 2);
     pass(&bench, 3).await;

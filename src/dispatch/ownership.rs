@@ -20,11 +20,9 @@ use super::{Dispatcher, Running, Settings};
 use crate::store::{Cluster, StoreError};
 
 /// How long other questions may take that are asked anew anyway.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// Bots that are claimed at once, about: one by one they would take too long after another replica's death.
 const AT_ONCE: usize = 200;
-/// Bots are read at most this often from what other replicas published.
-const VIEWS: Duration = Duration::from_secs(1);
 
 type CrewsOf = (Arc<Settings>, Arc<[Crew]>);
 
@@ -348,30 +346,6 @@ impl Dispatcher {
     /// Shows the others what has changed of the bots that this replica speaks for.
     async fn publish(&self, cluster: &dyn Cluster, membership: &Membership) {
         publish(cluster, membership, membership.views.changed(&self.shared)).await;
-    }
-
-    /// Reads anew how bots stand that other replicas speak for, and counts the dead letters; at most once a second. Within
-    /// 2 s, and for nothing when the store is of one process.
-    pub async fn refresh_views(&self) {
-        let (Some(cluster), Some(membership)) = (self.shared.store.cluster(), &self.shared.membership) else { return };
-        let read = async {
-            let mut turn = membership.views.turn.lock().await;
-            let now = self.shared.clock.mono();
-            if turn.is_some_and(|last| now.saturating_sub(last) < VIEWS) {
-                return;
-            }
-            let read = async {
-                membership.views.put(cluster.views().await?, now);
-                self.count().await
-            };
-            if let Err(error) = read.await {
-                tracing::debug!(%error, "how other replicas' bots stand can not be read");
-            }
-            *turn = Some(now);
-        };
-        if timeout(PATIENCE, read).await.is_err() {
-            tracing::debug!("how other replicas' bots stand can not be read in time");
-        }
     }
 
     /// The workers have ended: others may take everything.

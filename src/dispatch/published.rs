@@ -6,16 +6,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
-use super::RobotView;
 use super::bot::Bot;
+use super::ownership::PATIENCE;
 use super::shared::Shared;
+use super::{Dispatcher, RobotView};
 use crate::model::Millis;
 use crate::store::LEASE;
 use crate::waiting::Terms;
 
 /// For so long after a bot has left us nothing older of it is shown than what we showed.
 const KEPT: Duration = LEASE.saturating_add(Duration::from_secs(2));
+
+/// What other replicas published is read at most this often.
+const VIEWS: Duration = Duration::from_secs(1);
 
 /// One bot at one moment: the equation of the proof holds in it. Replicas of other versions may leave out or add fields.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -79,6 +84,32 @@ struct Inner {
     kept: HashMap<Arc<str>, (Arc<Published>, Duration)>,
     /// What was published last, as hashes of the texts.
     sent: HashMap<Arc<str>, u64>,
+}
+
+impl Dispatcher {
+    /// Reads anew how bots stand that other replicas speak for, and counts the dead letters; at most once a second. Within
+    /// 2 s, and for nothing when the store is of one process.
+    pub async fn refresh_views(&self) {
+        let (Some(cluster), Some(membership)) = (self.shared.store.cluster(), &self.shared.membership) else { return };
+        let read = async {
+            let mut turn = membership.views.turn.lock().await;
+            let now = self.shared.clock.mono();
+            if turn.is_some_and(|last| now.saturating_sub(last) < VIEWS) {
+                return;
+            }
+            let read = async {
+                membership.views.put(cluster.views().await?, now);
+                self.count().await
+            };
+            if let Err(error) = read.await {
+                tracing::debug!(%error, "how other replicas' bots stand can not be read");
+            }
+            *turn = Some(now);
+        };
+        if timeout(PATIENCE, read).await.is_err() {
+            tracing::debug!("how other replicas' bots stand can not be read in time");
+        }
+    }
 }
 
 fn hash(text: &str) -> u64 {

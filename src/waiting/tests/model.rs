@@ -45,11 +45,10 @@ enum Step {
     Crash(usize),
 }
 
-/// Which of the rare things may happen. Some of them cost a little exactness over a restart: of a told reminder it is not
-/// stored that it was one; a clock that steps back mixes up "before" and "after"; what comes after a state that dies was
-/// compared with that one before, and is compared with the told one after, and so is a silent end before it; a replayed
-/// letter that found a newer state in flight is taken up again once that is told; of a reminder that ended silently nothing
-/// is left, not even its own `startsAt`.
+/// Which of the rare things may happen. Some cost a little exactness over a restart: of a told reminder it is not stored
+/// that it was one; a clock that steps back mixes up "before" and "after"; what comes after a state that dies was compared
+/// with that one, and is compared with the told one after, as is a silent end before it; a replayed letter that found a newer
+/// state in flight is taken up again once that is told; of a reminder that ended silently not even `startsAt` is left.
 #[derive(Clone, Copy, Debug)]
 struct World {
     silent: bool,
