@@ -163,6 +163,8 @@ struct Life {
     /// Per alert: the status that was accepted last.
     last: BTreeMap<Fingerprint, Status>,
     odd: BTreeSet<Fingerprint>,
+    /// The clock was set back: which end is of which firing may be judged otherwise after a restart.
+    stepped_back: bool,
     /// Per alert: since when it fires.
     episodes: BTreeMap<u64, Millis>,
 }
@@ -188,6 +190,7 @@ impl Life {
             chat: BTreeMap::new(),
             last: BTreeMap::new(),
             odd: BTreeSet::new(),
+            stepped_back: false,
             episodes: BTreeMap::new(),
         }
     }
@@ -195,7 +198,10 @@ impl Life {
     fn live(&mut self, step: &Step) {
         match step {
             Step::Arrives(arrives) => self.arrive(arrives),
-            Step::Clock(by) => self.now_ms += by,
+            Step::Clock(by) => {
+                self.now_ms += by;
+                self.stepped_back |= *by < 0;
+            }
             Step::Wake => {
                 self.queue.wake(self.now_ms);
                 self.plain.wake(self.now_ms);
@@ -270,6 +276,8 @@ impl Life {
         // The end of an earlier firing says nothing of this one.
         if !self.plain.alerts[&head.fingerprint].has_begun_after(&head) {
             self.last.insert(head.fingerprint, head.status);
+        } else if self.stepped_back {
+            self.odd.insert(head.fingerprint);
         }
     }
 
