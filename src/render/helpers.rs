@@ -13,11 +13,11 @@ use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Value, json};
 
-use super::{links, marks, words};
+use super::{extras, links, marks, words};
 use crate::model::{Labels, Lang};
 
 /// Names of all helpers, the engine's own included, so that an unknown one is found when a template is loaded.
-pub(super) const NAMES: &[&str] = &[
+pub const NAMES: &[&str] = &[
     "if",
     "unless",
     "each",
@@ -52,6 +52,23 @@ pub(super) const NAMES: &[&str] = &[
     "sortedLabels",
     "json",
     "link",
+    "where",
+    "pluck",
+    "omit",
+    "list",
+    "split",
+    "concat",
+    "url",
+    "urlDecode",
+    "ternary",
+    "startsWith",
+    "endsWith",
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "mod",
+    "fixed",
 ];
 
 /// Longest text that one helper may make, in bytes.
@@ -59,12 +76,12 @@ const MAX_TEXT: usize = 64 * 1024;
 /// Compiled patterns that are kept. Templates write theirs down, so a few dozen are all there are.
 const MAX_PATTERNS: usize = 128;
 
-type Answer = Result<Value, String>;
+pub(super) type Answer = Result<Value, String>;
 
 /// A helper that is a function of its arguments.
-struct Function<F>(F);
+pub(super) struct Function<F>(F);
 
-fn function<F: Fn(&Helper<'_>) -> Answer + Send + Sync>(f: F) -> Box<Function<F>> {
+pub(super) fn function<F: Fn(&Helper<'_>) -> Answer + Send + Sync>(f: F) -> Box<Function<F>> {
     Box::new(Function(f))
 }
 
@@ -89,7 +106,7 @@ fn failed(helper: &str, why: &str) -> RenderError {
 }
 
 /// A value as text without marks: what `{{x}}` would show of it.
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => marks::plain(text),
@@ -97,15 +114,15 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn value<'a>(h: &'a Helper<'_>, at: usize) -> &'a Value {
+pub(super) fn value<'a>(h: &'a Helper<'_>, at: usize) -> &'a Value {
     h.param(at).map_or(&Value::Null, handlebars::PathAndJson::value)
 }
 
-fn arg(h: &Helper<'_>, at: usize) -> String {
+pub(super) fn arg(h: &Helper<'_>, at: usize) -> String {
     text(value(h, at))
 }
 
-fn count(h: &Helper<'_>, at: usize) -> Option<usize> {
+pub(super) fn count(h: &Helper<'_>, at: usize) -> Option<usize> {
     let value = value(h, at);
     value.as_u64().or_else(|| text(value).trim().parse().ok()).and_then(|n| usize::try_from(n).ok())
 }
@@ -145,6 +162,7 @@ pub(super) fn registry() -> Handlebars<'static> {
     helper!("match", move |h| Ok(shared.get(&arg(h, 1))?.is_match(&arg(h, 0)).into()));
     helper!("replace", move |h| replace(&patterns, h));
     registry.register_helper("raw", Box::new(Block::Raw));
+    extras::register(&mut registry);
     registry
 }
 

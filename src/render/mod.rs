@@ -6,6 +6,7 @@
 mod data;
 mod digest;
 mod engine;
+mod extras;
 mod facts;
 mod finish;
 mod fit;
@@ -29,6 +30,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub use digest::{DigestScene, render_digest};
+pub use helpers::NAMES as HELPERS;
 use facts::Facts;
 use full::{Full, Unfit};
 pub use notice::notice;

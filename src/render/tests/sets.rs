@@ -245,3 +245,38 @@ fn an_alert_s_template_sees_the_message_and_any_label_name() {
     scene.keywords.clear();
     assert_eq!(render(&templates, &Fake::new(BotKind::WeCom), &scene).draft.body, "dotted dotted ops ops 生产");
 }
+
+/// The examples of the later rows of the helpers' table, with what they give for an alert of one firing MySQL replica.
+#[test]
+fn helpers_do_what_their_examples_say() {
+    let table = [
+        ("{{#each (where alerts \"status\" \"firing\")}}{{name}} {{/each}}", "MySQL主从延迟"),
+        ("{{join (pluck alerts \"name\") \", \"}}", "MySQL主从延迟"),
+        ("{{#each alerts}}{{len (omit labels \"alertname\" \"severity\")}}{{/each}}", "4"),
+        ("{{join (split \"a-b\" \"-\") \"+\"}}", "a+b"),
+        ("{{join (list \"x\" name)}}", "x, MySQL主从延迟"),
+        ("{{upper (concat severity \"!\")}}", "CRITICAL!"),
+        ("[alerts]({{url externalURL \"/#/alerts\"}})", "[alerts](http://am.example:9093//#/alerts)"),
+        ("{{urlDecode \"a%20b+c\"}}", "a b c"),
+        ("{{#each alerts}}{{ternary firing \"on\" \"off\"}}{{/each}}", "on"),
+        ("{{#each alerts}}{{#if (startsWith labels.instance \"db-\")}}yes{{/if}} {{add index 1}}{{/each}}", "yes 1"),
+        ("{{fixed 3.14159 2}}", "3.14"),
+    ];
+    let more = [
+        ("{{add 1 2 3.5}} {{sub \"7\" 2}} {{mul 3 4}} {{div 7 2}} {{mod 7 4}}", "6.5 5 12 3.5 3"),
+        ("<{{div 1 0}}{{add \"x\" 1}}{{fixed \"x\"}}>", "<>"),
+        ("{{ternary true \"on\" \"off\"}} {{endsWith \"db-1\" \"-1\"}} {{startsWith \"db\" \"x\"}}", "on true false"),
+        ("{{len (omit groupLabels (list \"cluster\"))}} {{len (omit groupLabels \"no\")}}", "1 2"),
+        ("{{url \"javascript:alert(1)\"}}{{url \"https://a.example/(x) y\"}}", "https://a.example/%28x%29%20y"),
+        ("{{len (where name \"a\" \"b\")}}{{len (pluck name \"a\")}}{{len (split name \"\")}}", "001"),
+    ];
+    for (example, _) in table {
+        assert!(README.contains(&format!("`{example}`")), "{example} is not in the README");
+    }
+    for (example, gives) in table.iter().chain(&more) {
+        let made = rendered(&[("wecom.x.body.hbs", example)], BotKind::WeCom, "x");
+        assert!(made.failure.is_none(), "{example}: {:?}", made.failure);
+        let body = made.draft.body.lines().next().unwrap_or_default();
+        assert_eq!(body, *gives, "{example}");
+    }
+}
