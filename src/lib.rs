@@ -9,6 +9,7 @@ pub mod dispatch;
 mod html;
 pub mod http;
 pub mod ingest;
+pub mod migrate;
 pub mod model;
 pub mod pacing;
 pub mod render;

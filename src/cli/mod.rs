@@ -4,6 +4,7 @@ mod args;
 mod check_config;
 mod database;
 mod demo;
+mod migrate;
 mod render;
 mod routes;
 mod sandbox;
@@ -25,7 +26,7 @@ use crate::config::{self, Config};
 use crate::dispatch::BotConfig;
 use crate::telemetry;
 
-pub use args::{Cli, Command, Routes, Storage};
+pub use args::{Cli, Command, Migrate, Routes, Storage};
 
 /// Threads for blocking work (reading files, large bodies, password hashes), at most; further work waits.
 const BLOCKING_THREADS: usize = 64;
@@ -94,6 +95,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::Render(args)) => render::run(&args),
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Storage(Storage::Copy(args))) => storage::copy(&args),
+        Some(Command::Migrate(Migrate::PrometheusWebhookDingtalk(args))) => migrate::dingtalk(&args),
         Some(Command::Sandbox(flags)) => sandbox::run(&flags),
         Some(Command::Demo(flags)) => demo::run(&flags),
     }

@@ -261,7 +261,7 @@ fn hide_parts(url: &str, report: &mut Report) {
     }
 }
 
-fn is_plain_http_abroad(url: &str) -> bool {
+pub(super) fn is_plain_http_abroad(url: &str) -> bool {
     let Ok(url) = url::Url::parse(url) else { return false };
     let loopback = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

@@ -8,6 +8,7 @@
 mod bots;
 mod compile;
 mod crossref;
+mod dingtalk_bridge;
 mod fields;
 mod files;
 mod global;
@@ -41,6 +42,7 @@ use self::fields::Fields;
 use self::files::Files;
 use self::report::{Pos, Report};
 
+pub use self::dingtalk_bridge::{DingTalkBridge, load_dingtalk_bridge};
 pub use self::files::{Watched, fingerprint};
 pub use self::web::{WebConfig, load_web, parse_web_str};
 

@@ -69,7 +69,7 @@ fn is_id(text: &str) -> bool {
     !everybody && !text.contains("..") && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-@".contains(&b))
 }
 
-fn is_mobile(text: &str) -> bool {
+pub(super) fn is_mobile(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     (5..=20).contains(&digits) && text.trim_start_matches('+').bytes().all(|b| b.is_ascii_digit() || b == b'-')
 }

@@ -11,7 +11,7 @@ const TABLE: &[(&str, &[&str], &str)] = &[
     ("app", &ALL, ""),
     (
         "config",
-        &["model", "routing", "dispatch", "render", "channel"],
+        &["model", "routing", "dispatch", "render", "channel", "migrate"],
         "each room owns its config struct, and config fills them all; channel knows what a webhook URL looks like",
     ),
     (
@@ -27,6 +27,7 @@ const TABLE: &[(&str, &[&str], &str)] = &[
     ),
     ("store", &["model", "clock"], "the database's clock is compared with ours"),
     ("sandbox", &["model", "clock", "html"], "independent of channel, which it checks; its pages are escaped"),
+    ("migrate", &["model", "render"], "pure; a name that a template gives must not be a helper's"),
     ("routing", &["model", "clock"], ""),
     ("waiting", &["model", "clock"], ""),
     ("pacing", &["model", "clock"], ""),
@@ -38,7 +39,7 @@ const TABLE: &[(&str, &[&str], &str)] = &[
     ("model", &[], ""),
 ];
 
-const ALL: [&str; 16] = [
+const ALL: [&str; 17] = [
     "app",
     "channel",
     "clock",
@@ -47,6 +48,7 @@ const ALL: [&str; 16] = [
     "html",
     "http",
     "ingest",
+    "migrate",
     "model",
     "pacing",
     "render",
