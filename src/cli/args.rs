@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::database::{self, Database};
+use super::migrate::Migrate;
 use crate::app;
 use crate::config;
 use crate::model::Secret;
@@ -51,30 +52,6 @@ pub enum Command {
     /// Take over the config of another bridge
     #[command(subcommand)]
     Migrate(Migrate),
-}
-
-/// `migrate`.
-#[derive(Subcommand, Clone, Debug)]
-pub enum Migrate {
-    /// Make a config, and Handlebars of Go templates, from the config of prometheus-webhook-dingtalk
-    ///
-    /// Exit codes: 0, everything was carried over; 1, written, and something is left to do (named with its place), or it
-    /// could not be written; 2, the input can not be read or a file is in the way, and nothing was written.
-    PrometheusWebhookDingtalk(MigrateDingTalk),
-}
-
-/// Flags of `migrate prometheus-webhook-dingtalk`.
-#[derive(Args, Clone, Debug)]
-pub struct MigrateDingTalk {
-    /// Its config; the templates that this names are read too
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// The config to write, with the robots' secrets in it; templates go into `templates/` beside it
-    #[arg(short, long, value_name = "FILE", default_value = "alarmbell.yml")]
-    pub output: PathBuf,
-    /// Overwrite what is there
-    #[arg(long)]
-    pub force: bool,
 }
 
 /// `storage`.

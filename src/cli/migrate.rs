@@ -5,12 +5,37 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::args::MigrateDingTalk;
+use clap::{Args, Subcommand};
+
 use super::{Failure, plural, say};
 use crate::config::{self, DingTalkBridge, Loaded};
 use crate::migrate::{Made, Templates, config as convert};
 use crate::model::Mistake;
 use crate::telemetry::redact;
+
+/// `migrate`.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Migrate {
+    /// Make a config, and Handlebars of Go templates, from the config of prometheus-webhook-dingtalk
+    ///
+    /// Exit codes: 0, everything was carried over; 1, written, and something is left to do (named with its place), or it
+    /// could not be written; 2, the input can not be read or a file is in the way, and nothing was written.
+    PrometheusWebhookDingtalk(MigrateDingTalk),
+}
+
+/// Flags of `migrate prometheus-webhook-dingtalk`.
+#[derive(Args, Clone, Debug)]
+pub struct MigrateDingTalk {
+    /// Its config; the templates that this names are read too
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The config to write, with the robots' secrets in it; templates go into `templates/` beside it
+    #[arg(short, long, value_name = "FILE", default_value = "alarmbell.yml")]
+    pub output: PathBuf,
+    /// Overwrite what is there
+    #[arg(long)]
+    pub force: bool,
+}
 
 pub(super) fn dingtalk(args: &MigrateDingTalk) -> Result<(), Failure> {
     let read = config::load_dingtalk_bridge(&args.file).map_err(|mistakes| refused(&mistakes))?;
@@ -30,7 +55,10 @@ pub(super) fn dingtalk(args: &MigrateDingTalk) -> Result<(), Failure> {
         return Ok(());
     }
     let count = plural(left.len(), "thing");
-    let text = format!("\nLeft to do:\n\n{}\n{count} left to do; the places are marked in the templates\n", config::report(&left));
+    let text = format!(
+        "\nLeft to do:\n\n{}\n{count} left to do; the places are marked in the templates\n",
+        config::report(&left)
+    );
     Err(Failure { code: 1, text: redact(&text) })
 }
 
@@ -106,13 +134,21 @@ fn summary(made: &Made, loaded: &Loaded, args: &MigrateDingTalk) -> String {
     let mut text = String::new();
     // Writing to a String can not fail.
     let bots = plural(loaded.config.bots.len(), "bot");
-    let _ = writeln!(text, "{}: {bots}; only you can read it, because the robots' secrets are in it", args.output.display());
+    let _ = writeln!(
+        text,
+        "{}: {bots}; only you can read it, because the robots' secrets are in it",
+        args.output.display()
+    );
     for file in &made.templates {
         let path = args.output.with_file_name(&file.path);
         let _ = writeln!(text, "{}: from Go", path.display());
     }
     if !made.plain.is_empty() {
-        let _ = writeln!(text, "\nThe messages of {} were not customised: they are alarmbell's own now.", made.plain.join(", "));
+        let _ = writeln!(
+            text,
+            "\nThe messages of {} were not customised: they are alarmbell's own now.",
+            made.plain.join(", ")
+        );
     }
     if !made.templates.is_empty() {
         text.push_str(
@@ -131,4 +167,104 @@ fn next_steps(output: &Path, name: &str) -> String {
          \x20 alarmbell render --config.file={file} --bot={name}     shows a message, sends nothing\n\
          \x20 alarmbell send --config.file={file} --bot={name}       sends a test message\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = "
+templates: ['*.tmpl']
+targets:
+  ops:
+    url: https://oapi.dingtalk.com/robot/send?access_token=MARKtokenDING
+    secret: SECMARKsignDING
+    message: {text: '{{ template \"mine\" . }}'}
+";
+
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn new(template: &str) -> Self {
+            let place = Self(tempfile::tempdir().unwrap());
+            fs::write(place.path("config.yml"), CONFIG).unwrap();
+            fs::write(place.path("mine.tmpl"), template).unwrap();
+            place
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn run(&self, force: bool) -> Result<(), Failure> {
+            let (file, output) = (self.path("config.yml"), self.path("out/alarmbell.yml"));
+            fs::create_dir_all(self.path("out")).unwrap();
+            dingtalk(&MigrateDingTalk { file, output, force })
+        }
+
+        fn written(&self) -> Vec<String> {
+            let mut names = Vec::new();
+            for folder in ["out", "out/templates"] {
+                for entry in fs::read_dir(self.path(folder)).into_iter().flatten() {
+                    names.push(entry.unwrap().file_name().to_string_lossy().into_owned());
+                }
+            }
+            names.sort();
+            names
+        }
+    }
+
+    #[test]
+    fn everything_carried_over() {
+        let place = Place::new("{{ define \"mine\" }}{{ .Status }}{{ end }}");
+        assert_eq!(place.run(false), Ok(()));
+        assert_eq!(place.written(), ["alarmbell.yml", "dingtalk.ops.body.hbs", "templates"]);
+        let config = place.path("out/alarmbell.yml");
+        assert!(fs::read_to_string(&config).unwrap().contains("MARKtokenDING"));
+        #[cfg(unix)]
+        {
+            let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(&config).unwrap());
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        assert!(config::load(&config).is_ok());
+    }
+
+    #[test]
+    fn what_is_there_is_overwritten_only_when_told_to() {
+        let place = Place::new("{{ define \"mine\" }}new{{ end }}");
+        fs::create_dir_all(place.path("out/templates")).unwrap();
+        let there = place.path("out/templates/dingtalk.ops.body.hbs");
+        fs::write(&there, "old").unwrap();
+        let failure = place.run(false).unwrap_err();
+        assert_eq!(failure.code, 2);
+        assert!(failure.text.contains("dingtalk.ops.body.hbs exists already"), "{}", failure.text);
+        assert_eq!(place.written(), ["dingtalk.ops.body.hbs", "templates"]);
+        assert_eq!(place.run(true), Ok(()));
+        assert!(fs::read_to_string(&there).unwrap().starts_with("new\n"));
+    }
+
+    #[test]
+    fn exit_codes() {
+        let left = Place::new("{{ define \"mine\" }}{{ frob }}{{ end }}").run(false).unwrap_err();
+        assert_eq!(left.code, 1);
+        assert!(
+            left.text.contains("mine.tmpl:1:23: the function `frob`")
+                && left.text.ends_with("1 thing left to do; the places are marked in the templates\n"),
+            "{}",
+            left.text
+        );
+        for (template, part) in [
+            ("{{ define \"mine\" }}", "mine.tmpl:1:20: this define does not end"),
+            // Our own reader has the last word, and no trace stays of what it refuses.
+            ("{{ define \"mine\" }}((((((((((((((((((((((((((({{ end }}", "brackets nest too deeply"),
+        ] {
+            let place = Place::new(template);
+            let failure = place.run(false).unwrap_err();
+            assert_eq!(failure.code, 2);
+            assert!(failure.text.contains(part) && !failure.text.contains("MARK"), "{}", failure.text);
+            assert_eq!(place.written(), [""; 0]);
+        }
+        let missing = MigrateDingTalk { file: "no/such.yml".into(), output: "x.yml".into(), force: false };
+        assert_eq!(dingtalk(&missing).unwrap_err().code, 2);
+    }
 }

@@ -26,7 +26,8 @@ use crate::config::{self, Config};
 use crate::dispatch::BotConfig;
 use crate::telemetry;
 
-pub use args::{Cli, Command, Migrate, Routes, Storage};
+pub use args::{Cli, Command, Routes, Storage};
+pub use migrate::{Migrate, MigrateDingTalk};
 
 /// Threads for blocking work (reading files, large bodies, password hashes), at most; further work waits.
 const BLOCKING_THREADS: usize = 64;

@@ -67,8 +67,9 @@ pub struct Made {
     pub plain: Vec<String>,
 }
 
-/// What counts and would not be shown by a template that was written for something else.
-const TAIL: &str = "\n{{!-- Not in the original: what did not fit, and what else must be said. --}}\n{{#if more}}\n\n{{more}}\n{{/if}}\n\
+/// What a message must say and a template that was written for something else does not.
+const TAIL: &str = "\n{{!-- Not in the original: what fires as before, what did not fit, and what else must be said. --}}\n\
+                    {{#if (and stillFiring counts)}}\n\n{{counts}}\n{{/if}}\n{{#if more}}\n\n{{more}}\n{{/if}}\n\
                     {{#each notes}}\n\n{{this}}\n{{/each}}\n";
 const TITLE: &str = "ding.link.title";
 const CONTENT: &str = "ding.link.content";
@@ -81,7 +82,8 @@ type Parts = (Option<Source>, Option<Source>);
 /// # Errors
 /// Where a message is no Go template.
 pub fn config(original: &Original, templates: &Templates) -> Result<Made, Vec<Mistake>> {
-    let mut made = Made { config: Secret::new(String::new()), templates: Vec::new(), findings: Vec::new(), plain: Vec::new() };
+    let mut made =
+        Made { config: Secret::new(String::new()), templates: Vec::new(), findings: Vec::new(), plain: Vec::new() };
     let mut mistakes = Vec::new();
     let mut sets: Vec<(Parts, String)> = Vec::new();
     let mut names: BTreeMap<&str, String> = BTreeMap::new();
@@ -91,7 +93,7 @@ pub fn config(original: &Original, templates: &Templates) -> Result<Made, Vec<Mi
             made.plain.push(target.name.clone());
             continue;
         }
-        if let Some((_, set)) = sets.iter().find(|(known, _)| known.0.as_ref().map(|p| &p.text) == parts.0.as_ref().map(|p| &p.text) && known.1.as_ref().map(|p| &p.text) == parts.1.as_ref().map(|p| &p.text)) {
+        if let Some((_, set)) = sets.iter().find(|(known, _)| texts(known) == texts(&parts)) {
             names.insert(&target.name, set.clone());
             continue;
         }
@@ -108,7 +110,8 @@ pub fn config(original: &Original, templates: &Templates) -> Result<Made, Vec<Mi
                     if !done.text.is_empty() {
                         let tail = if part == "body" { TAIL } else { "\n" };
                         let text = format!("{}{tail}", done.text.trim());
-                        made.templates.push(TemplateFile { path: format!("templates/dingtalk.{set}.{part}.hbs"), text });
+                        made.templates
+                            .push(TemplateFile { path: format!("templates/dingtalk.{set}.{part}.hbs"), text });
                     }
                 }
             }
@@ -120,7 +123,7 @@ pub fn config(original: &Original, templates: &Templates) -> Result<Made, Vec<Mi
         for (mobile, _, place) in target.mobiles.iter().filter(|(_, valid, _)| !valid) {
             made.findings.push(Mistake {
                 place: place.clone(),
-                what: format!("the mobile number {} is left out: it is none", shown(mobile)),
+                what: format!("the mobile number {} is left out: it is not one", shown(mobile)),
                 line: String::new(),
                 hint: "digits, with + and - for other countries; add the person under `contacts`".to_owned(),
                 warning: false,
@@ -131,11 +134,17 @@ pub fn config(original: &Original, templates: &Templates) -> Result<Made, Vec<Mi
         return Err(mistakes);
     }
     // A set whose parts came to nothing has no files, and a config may not name it.
-    names.retain(|_, set| made.templates.iter().any(|file| file.path.starts_with(&format!("templates/dingtalk.{set}."))));
+    names.retain(|_, set| {
+        made.templates.iter().any(|file| file.path.starts_with(&format!("templates/dingtalk.{set}.")))
+    });
     made.findings.sort_by(|a, b| a.place.cmp(&b.place));
     made.findings.dedup();
     made.config = Secret::new(write(original, &names, &made.templates));
     Ok(made)
+}
+
+fn texts(parts: &Parts) -> [Option<&str>; 2] {
+    [&parts.0, &parts.1].map(|part| part.as_ref().map(|source| source.text.as_str()))
 }
 
 /// The parts of a message that are not just the built-in ones.
@@ -171,7 +180,9 @@ fn write(original: &Original, sets: &BTreeMap<&str, String>, templates: &[Templa
          # these as `url_file` and `secret_file`. All settings: examples/full.yml.\n",
         shown_line(&original.file),
     );
-    out.push_str("# In templates, times are shown in this zone; the words of built-in messages are in this language.\nglobal:\n");
+    out.push_str(
+        "# In templates, times are shown in this zone; the words of built-in messages are in this language.\nglobal:\n",
+    );
     out.push_str("  timezone: Asia/Shanghai\n  language: zh\n\n");
     if !templates.is_empty() {
         out.push_str("templates:\n");
@@ -186,7 +197,9 @@ fn write(original: &Original, sets: &BTreeMap<&str, String>, templates: &[Templa
     }
     contacts(&mut out, &original.targets);
     if let Some(first) = original.targets.first() {
-        out.push_str("\n# Where alerts go that were posted to a name that no bot has; without it they are refused with 404.\n");
+        out.push_str(
+            "\n# Where alerts go that were posted to a name that no bot has; without it they are refused with 404.\n",
+        );
         let _ = writeln!(out, "default_policy: {{notify: {{bots: [{}]}}}}", quoted(&first.name));
     }
     out
@@ -197,7 +210,12 @@ fn shown_line(text: &str) -> String {
 }
 
 fn bot(out: &mut String, target: &Target, set: Option<&String>) {
-    let _ = writeln!(out, "  - name: {}\n    type: dingtalk\n    url: {}", quoted(&target.name), quoted(target.url.expose()));
+    let _ = writeln!(
+        out,
+        "  - name: {}\n    type: dingtalk\n    url: {}",
+        quoted(&target.name),
+        quoted(target.url.expose())
+    );
     if target.plain_http {
         out.push_str("    allow_http: true    # its token can be read on the way\n");
     }
@@ -226,7 +244,12 @@ fn bot(out: &mut String, target: &Target, set: Option<&String>) {
 
 fn valid(target: &Target) -> impl Iterator<Item = &str> {
     let mut seen = std::collections::BTreeSet::new();
-    target.mobiles.iter().filter(|(_, valid, _)| *valid).map(|(mobile, ..)| mobile.as_str()).filter(move |m| seen.insert(*m))
+    target
+        .mobiles
+        .iter()
+        .filter(|(_, valid, _)| *valid)
+        .map(|(mobile, ..)| mobile.as_str())
+        .filter(move |m| seen.insert(*m))
 }
 
 fn contacts(out: &mut String, targets: &[Target]) {

@@ -111,7 +111,11 @@ fn time(of: Value, name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) ->
                 h if h.fract() == 0.0 && (-12.0..=14.0).contains(&h) && h != 0.0 => format!("Etc/GMT{:+}", -h),
                 _ => {
                     let what = "`.Add` of this length has no counterpart";
-                    return Err(Problem::new(pos, what, "hours that are added to show another zone are {{time x tz=\"Asia/Shanghai\"}}"));
+                    return Err(Problem::new(
+                        pos,
+                        what,
+                        "hours that are added to show another zone are {{time x tz=\"Asia/Shanghai\"}}",
+                    ));
                 }
             };
             notes.add(pos, format!("the hours that are added to a UTC time are taken for the zone {name}"), "");
@@ -141,5 +145,6 @@ fn time(of: Value, name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) ->
     }
 }
 
-pub(super) const ZONE: &str = "this time is shown in the bot's zone (`timezone`), not in the one that came with the alert";
+pub(super) const ZONE: &str =
+    "this time is shown in the bot's zone (`timezone`), not in the one that came with the alert";
 pub(super) const ZONE_HINT: &str = "as a rule that was UTC: for UTC write tz=\"UTC\" behind the layout";

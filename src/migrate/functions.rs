@@ -4,6 +4,7 @@
 
 use super::fields::{ZONE, ZONE_HINT};
 use super::layout::strftime;
+use super::printing::{print, printf};
 use super::source::{Pos, Problem};
 use super::value::{Ex, Kind, Value, Which, is_field};
 
@@ -81,7 +82,7 @@ fn three(args: Vec<Value>) -> Option<[Value; 3]> {
     args.try_into().ok()
 }
 
-fn own_text(helper: &'static str, args: Vec<Ex>) -> Value {
+pub(super) fn own_text(helper: &'static str, args: Vec<Ex>) -> Value {
     Value::new(Ex::call(helper, args), Kind::Text)
 }
 
@@ -136,7 +137,11 @@ fn compare(name: &str, args: Vec<Value>, pos: Pos) -> Made {
     };
     for value in [&first, &second] {
         if matches!(value.kind, Kind::Time(_) | Kind::Length | Kind::Mobiles) {
-            return Err(Problem::new(pos, format!("`{name}` of times has no counterpart"), "compare what stands in a label"));
+            return Err(Problem::new(
+                pos,
+                format!("`{name}` of times has no counterpart"),
+                "compare what stands in a label",
+            ));
         }
     }
     Ok(Value::flag(Ex::call(own, vec![first.plain(), second.plain()])))
@@ -215,7 +220,9 @@ fn dates(name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) -> Result<Op
             }
             _ => None,
         },
-        "tz" => two(args).filter(|[_, at]| is_time(at)).map(|[zone, at]| Value::new(at.ex, Kind::Time(Some(zone.plain())))),
+        "tz" => {
+            two(args).filter(|[_, at]| is_time(at)).map(|[zone, at]| Value::new(at.ex, Kind::Time(Some(zone.plain()))))
+        }
         "since" | "ago" => {
             one(args).filter(is_time).map(|at| Value::new(Ex::call("duration", vec![at.ex]), Kind::Length))
         }
@@ -352,84 +359,6 @@ fn texts(name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) -> Result<Op
 
 fn by_pattern(subject: Ex, pattern: Ex, by: Ex) -> Value {
     Value::new(Ex::Call("replace", vec![subject, pattern, by], vec![("regex", Ex::Flag(true))]), Kind::Text)
-}
-
-fn print(args: Vec<Value>, between: &str, pos: Pos, notes: &mut Notes) -> Made {
-    let mut parts = Vec::new();
-    for arg in args {
-        if !parts.is_empty() && !between.is_empty() {
-            parts.push(Ex::Text(between.to_owned()));
-        }
-        parts.push(text(arg, pos, notes)?);
-    }
-    Ok(concat(parts))
-}
-
-/// The parts as one text.
-fn concat(parts: Vec<Ex>) -> Value {
-    match <[Ex; 1]>::try_from(parts) {
-        Ok([only]) => Value::new(only, Kind::Text),
-        Err(parts) => own_text("concat", parts),
-    }
-}
-
-fn printf(args: Vec<Value>, pos: Pos, notes: &mut Notes) -> Made {
-    let mut args = args.into_iter();
-    let Some(Value { ex: Ex::Text(format), .. }) = args.next() else {
-        return Err(Problem::new(pos, "the format of this printf is computed", "write it down"));
-    };
-    let (mut parts, mut plain) = (Vec::new(), String::new());
-    let mut chars = format.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '%' {
-            plain.push(c);
-            continue;
-        }
-        let mut verb = String::new();
-        while let Some(c) = chars.next() {
-            verb.push(c);
-            if c.is_alphabetic() || c == '%' {
-                break;
-            }
-        }
-        if verb == "%" {
-            plain.push('%');
-            continue;
-        }
-        let Some(arg) = args.next() else {
-            return Err(Problem::new(pos, "this printf has fewer values than verbs", ""));
-        };
-        let arg = text(arg, pos, notes)?;
-        let made = match verb.as_str() {
-            "s" | "v" | "d" => arg,
-            "q" => Ex::call("concat", vec![Ex::Text("\"".to_owned()), arg, Ex::Text("\"".to_owned())]),
-            "f" => Ex::call("fixed", vec![arg, Ex::Number("6".to_owned())]),
-            other => match digits(other) {
-                Some(digits) => Ex::call("fixed", vec![arg, Ex::Number(digits)]),
-                None => {
-                    let hint = "%s, %v, %d, %q, %f and %.2f have one";
-                    return Err(Problem::new(pos, format!("the verb `%{other}` has no counterpart"), hint));
-                }
-            },
-        };
-        if !plain.is_empty() {
-            parts.push(Ex::Text(std::mem::take(&mut plain)));
-        }
-        parts.push(made);
-    }
-    if args.next().is_some() {
-        return Err(Problem::new(pos, "this printf has more values than verbs", ""));
-    }
-    if !plain.is_empty() || parts.is_empty() {
-        parts.push(Ex::Text(plain));
-    }
-    Ok(concat(parts))
-}
-
-/// The digits of `.2f`, at most 9.
-fn digits(verb: &str) -> Option<String> {
-    let digits = verb.strip_prefix('.')?.strip_suffix('f')?;
-    matches!(digits.as_bytes(), [b'0'..=b'9']).then(|| digits.to_owned())
 }
 
 /// How a list's items are called, and their kind; `None` for what is no list.

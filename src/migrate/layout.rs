@@ -51,7 +51,8 @@ pub(super) fn strftime(layout: &str) -> Result<String, String> {
             continue;
         }
         // "Januaryish" is no month; Go looks at what follows "Jan" in the same way.
-        let small = |sign: &str| rest.get(sign.len()..).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_lowercase()));
+        let small =
+            |sign: &str| rest.get(sign.len()..).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_lowercase()));
         let found = SIGNS.iter().find(|(sign, _)| rest.starts_with(sign) && !(*sign == "Jan" && small(sign)));
         match found {
             Some((sign, Some(own))) => {

@@ -2,15 +2,17 @@
 //! Pure: texts in, texts out.
 //!
 //! `lex` and `parse` read Go's text/template into the tree of `source`; `translate` walks through it with what is known of
-//! the data (`value`, `fields`, `functions`, `layout`); `out` writes Handlebars; `config` writes the config file.
+//! the data (`value`, `evaluate`, `fields`, `functions`, `printing`, `layout`); `out` writes Handlebars; `config` writes the config file.
 
 mod config;
+mod evaluate;
 mod fields;
 mod functions;
 mod layout;
 mod lex;
 mod out;
 mod parse;
+mod printing;
 mod source;
 mod translate;
 mod value;

@@ -303,7 +303,13 @@ impl Parser {
                 Head::Bracket(Box::new(inner))
             }
             Token::Begin => return Err(Problem::new(pos, "an action can not stand in an action", "")),
-            other => return Err(Problem::new(pos, format!("this does not belong here: {}", short(&format!("{other:?}"))), "")),
+            other => {
+                return Err(Problem::new(
+                    pos,
+                    format!("this does not belong here: {}", short(&format!("{other:?}"))),
+                    "",
+                ));
+            }
         };
         while let Some(Lexeme { token: Token::Field(name), glued: true, .. }) = self.found.peek() {
             fields.push(name.clone());

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::fields::field;
-use super::functions::{Notes, call, items, text};
+use super::evaluate::{Scope, evaluate};
+use super::functions::{Notes, items, text};
 use super::out::Piece;
-use super::source::{Choice, Head, Kind as NodeKind, Node, Pipe, Pos, Problem, Word};
+use super::source::{Choice, Kind as NodeKind, Node, Pipe, Pos, Problem};
 use super::value::{Ex, Kind, Value};
 use super::{Definition, Finding};
 
@@ -17,23 +17,10 @@ use super::{Definition, Finding};
 const MAX_BLOCKS: usize = 20;
 /// Conditions of one choice.
 const MAX_ARMS: usize = 50;
-/// Calls inside of each other in one expression, and its parts.
-const MAX_CALLS: usize = 8;
-const MAX_PARTS: usize = 100;
 /// Nodes that are walked through: templates that call each other can make much of little.
 const MAX_STEPS: usize = 20_000;
 /// Text of the result, in bytes; a template may have 64 KiB.
 const MAX_TEXT: usize = 60 * 1024;
-
-/// What is known at a place.
-struct Scope {
-    dot: Option<Value>,
-    dollar: Option<Value>,
-    /// `None` when the value has no counterpart.
-    variables: Vec<(String, Option<Value>)>,
-    /// The definition that is walked through; its file is where places are.
-    of: Rc<Definition>,
-}
 
 pub(super) struct Walk<'a> {
     defined: &'a BTreeMap<String, Rc<Definition>>,
@@ -68,12 +55,8 @@ impl<'a> Walk<'a> {
     /// Walks through a definition with the whole message as its data.
     pub(super) fn all(&mut self, of: &Rc<Definition>) {
         let message = Value::new(Ex::Root(Vec::new()), Kind::Message);
-        let mut scope = Scope {
-            dot: Some(message.clone()),
-            dollar: Some(message),
-            variables: Vec::new(),
-            of: Rc::clone(of),
-        };
+        let mut scope =
+            Scope { dot: Some(message.clone()), dollar: Some(message), variables: Vec::new(), of: Rc::clone(of) };
         self.nodes(&of.nodes, &mut scope);
         if self.spent() {
             let what = "the result is too long: templates that call each other are written out at each place";
@@ -105,8 +88,7 @@ impl<'a> Walk<'a> {
     fn leave(&mut self, problem: Problem, scope: &Scope) {
         let place = scope.of.source.place(problem.pos);
         let hint = if problem.hint.is_empty() { String::new() } else { format!("; {}", problem.hint) };
-        let comment =
-            format!("migrate: {}:{}:{}: {}{hint}", place.file, place.line, place.column, problem.what);
+        let comment = format!("migrate: {}:{}:{}: {}{hint}", place.file, place.line, place.column, problem.what);
         self.push(Piece::Comment(comment));
         let source = Rc::clone(&scope.of.source);
         self.found.push(Finding { source, problem, left: true, own: scope.of.built_in });
@@ -353,9 +335,13 @@ impl<'a> Walk<'a> {
 
     /// A loop that writes `@` and the number of everybody who is called: there is one text for that.
     fn mobiles(&mut self, body: &[Node], other: Option<&[Node]>, scope: &Scope, pos: Pos) -> Result<(), Problem> {
-        let shown = |node: &&Node| !matches!(&node.kind, NodeKind::Text(text) if text.trim().is_empty() || text.trim() == "@");
+        let shown =
+            |node: &&Node| !matches!(&node.kind, NodeKind::Text(text) if text.trim().is_empty() || text.trim() == "@");
         let rest: Vec<&Node> = body.iter().filter(shown).collect();
-        if rest.len() != 1 || other.is_some() || !matches!(rest.first().map(|node| &node.kind), Some(NodeKind::Print(_))) {
+        if rest.len() != 1
+            || other.is_some()
+            || !matches!(rest.first().map(|node| &node.kind), Some(NodeKind::Print(_)))
+        {
             let hint = "{{mentions}} is the text that calls everybody; it is added at the end when it is nowhere";
             return Err(Problem::new(pos, "numbers of people are not at hand one by one", hint));
         }
@@ -368,7 +354,11 @@ impl<'a> Walk<'a> {
 
     fn template(&mut self, name: &str, with: Option<&Pipe>, scope: &Scope, pos: Pos) -> Result<(), Problem> {
         let Some(of) = self.defined.get(name).map(Rc::clone) else {
-            return Err(Problem::new(pos, format!("there is no template {name:?}"), "its file must be named in `templates`"));
+            return Err(Problem::new(
+                pos,
+                format!("there is no template {name:?}"),
+                "its file must be named in `templates`",
+            ));
         };
         if self.stack.iter().any(|open| open == name) {
             return Err(Problem::new(pos, format!("the template {name:?} calls itself"), "write it as a loop"));
@@ -409,80 +399,13 @@ impl<'a> Walk<'a> {
     }
 
     fn pipe(&mut self, pipe: &Pipe, scope: &Scope) -> Result<Value, Problem> {
-        let mut value = None;
-        for command in &pipe.commands {
-            value = Some(self.command(command, value, scope)?);
-        }
-        let value = value.ok_or_else(|| Problem::new(pipe.pos, "a value is missing here", ""))?;
-        if value.ex.depth() > MAX_CALLS || value.ex.size() > MAX_PARTS {
-            return Err(Problem::new(pipe.pos, "this is too long for one expression", "write it simpler"));
-        }
-        Ok(value)
-    }
-
-    fn command(&mut self, words: &[Word], piped: Option<Value>, scope: &Scope) -> Result<Value, Problem> {
-        let Some((first, rest)) = words.split_first() else {
-            return Err(Problem::new(Pos::default(), "a value is missing here", ""));
-        };
-        let mut args = Vec::with_capacity(rest.len() + 1);
-        for word in rest {
-            args.push(self.word(word, scope, Vec::new())?);
-        }
-        args.extend(piped);
-        self.word(first, scope, args)
-    }
-
-    /// An operand with its fields; the last of them, or the function, takes the arguments.
-    fn word(&mut self, word: &Word, scope: &Scope, mut args: Vec<Value>) -> Result<Value, Problem> {
-        let pos = word.pos;
         let mut notes = Notes::default();
-        let lone = word.fields.is_empty();
-        let mut value = match &word.head {
-            Head::Dot => scope.dot.clone().ok_or_else(|| Problem::new(pos, "nothing was handed to this template", "")),
-            Head::Variable(name) if name.is_empty() => {
-                scope.dollar.clone().ok_or_else(|| Problem::new(pos, "nothing was handed to this template", ""))
-            }
-            Head::Variable(name) => variable(name, scope, pos),
-            Head::Name(name) if lone => call(name, pos, std::mem::take(&mut args), &mut notes),
-            Head::Name(name) => call(name, pos, Vec::new(), &mut notes),
-            Head::Text(text) => Ok(Value::text(text.clone())),
-            Head::Number(text) => Ok(Value::new(Ex::Number(written(text)), Kind::Number)),
-            Head::Flag(flag) => Ok(Value::flag(Ex::Flag(*flag))),
-            Head::Nil => Err(Problem::new(pos, "nil has no counterpart", "")),
-            Head::Bracket(pipe) => self.pipe(pipe, scope),
-        }?;
-        for (at, name) in word.fields.iter().enumerate() {
-            let last = at + 1 == word.fields.len();
-            let taken = if last { std::mem::take(&mut args) } else { Vec::new() };
-            value = field(value, name, taken, pos, &mut notes)?;
-        }
-        if !args.is_empty() {
-            return Err(Problem::new(pos, "only functions and methods take arguments", ""));
-        }
+        let value = evaluate(pipe, scope, &mut notes);
         self.note(notes, scope);
-        Ok(value)
+        value
     }
 }
 
 fn no_loop_control(pos: Pos, word: &str) -> Problem {
     Problem::new(pos, format!("`{word}` has no counterpart"), "put what follows into an {{#if}}")
-}
-
-fn variable(name: &str, scope: &Scope, pos: Pos) -> Result<Value, Problem> {
-    match scope.variables.iter().rev().find(|(known, _)| known == name) {
-        Some((_, Some(value))) => Ok(value.clone()),
-        Some((_, None)) => Err(Problem::new(pos, format!("the variable ${name} could not be carried over"), "")),
-        None => Err(Problem::new(pos, format!("there is no variable ${name} here"), "")),
-    }
-}
-
-/// A number as Handlebars reads it.
-fn written(text: &str) -> String {
-    if text.parse::<i64>().is_ok() {
-        return text.trim_start_matches('+').to_owned();
-    }
-    match text.parse::<f64>() {
-        Ok(number) if number.abs() < 1e18 => number.to_string(),
-        _ => text.to_owned(),
-    }
 }

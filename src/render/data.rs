@@ -251,7 +251,11 @@ pub(super) fn message(scene: &Scene, facts: &Facts<'_>, vendor: Vendor<'_>, max:
 fn payload(scene: &Scene, facts: &Facts<'_>, max: Cut) -> Value {
     let body = &*scene.notification;
     let text = |text: &str| clean(text, NAME_CHARS);
-    let external = links::usable(&body.external_url, &scene.link_rewrites);
+    let external = links::usable(&body.external_url, &scene.link_rewrites).map(|url| {
+        // Alertmanager's has no slash at its end, and templates add theirs.
+        let bare = if body.external_url.ends_with('/') { &url } else { url.trim_end_matches('/') };
+        bare.to_owned()
+    });
     json!({
         "receiver": text(&body.receiver),
         "status": if facts.still > 0 { Status::Firing } else { Status::Resolved }.as_str(),

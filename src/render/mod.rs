@@ -30,9 +30,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub use digest::{DigestScene, render_digest};
-pub use helpers::NAMES as HELPERS;
 use facts::Facts;
 use full::{Full, Unfit};
+pub use helpers::NAMES as HELPERS;
 pub use notice::notice;
 pub use tally::Tally;
 pub use templates::Templates;

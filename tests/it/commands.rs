@@ -239,3 +239,30 @@ async fn help_and_version_are_successes_and_mistakes_are_2() {
         assert!(!ran.stderr.is_empty(), "{arguments:?}");
     }
 }
+
+/// The other bridge's config, taken over as it is, serves its address and shows its message.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migrated_config_serves_the_same_address() {
+    let robots = Robots::start().await;
+    let bot = robots.bot(BotKind::DingTalk, "ops");
+    let place = Place::new("");
+    let text = "{{ range .Alerts.Firing }}* {{ .Labels.instance }}: {{ .Annotations.summary }}\n{{ end }}";
+    let bridge = format!(
+        "targets:\n  ops:\n    url: {}\n    mention: {{mobiles: ['13800000000']}}\n    message: {{text: \"{text}\"}}\n",
+        bot.url
+    );
+    place.write("config.yml", &bridge);
+    let ran = place.run(&["migrate", "prometheus-webhook-dingtalk", "config.yml", "-o", "alarmbell.yml"]).await;
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    assert!(ran.stderr.contains("alarmbell.yml exists already"), "{}", ran.stderr);
+    let ran =
+        place.run(&["migrate", "prometheus-webhook-dingtalk", "config.yml", "-o", "alarmbell.yml", "--force"]).await;
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    assert!(!ran.stdout.contains(&bot.token) && !ran.stderr.contains(&bot.token));
+    let server = place.serve().await;
+    server.take_at("/dingtalk/ops/send", Hook::new("g").firing("db-1").firing("db-2").body()).await;
+    let sent = robots.wait_shown(&bot, 1).await.remove(0);
+    assert!(sent.text.contains("* db-1: disk of db-1 is full"), "{}", sent.text);
+    assert!(sent.text.contains("* db-2: disk of db-2 is full"), "{}", sent.text);
+    assert!(sent.text.ends_with("@13800000000"), "{}", sent.text);
+}

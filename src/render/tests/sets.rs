@@ -256,7 +256,7 @@ fn helpers_do_what_their_examples_say() {
         ("{{join (split \"a-b\" \"-\") \"+\"}}", "a+b"),
         ("{{join (list \"x\" name)}}", "x, MySQL主从延迟"),
         ("{{upper (concat severity \"!\")}}", "CRITICAL!"),
-        ("[alerts]({{url externalURL \"/#/alerts\"}})", "[alerts](http://am.example:9093//#/alerts)"),
+        ("[alerts]({{url externalURL \"/#/alerts\"}})", "[alerts](http://am.example:9093/#/alerts)"),
         ("{{urlDecode \"a%20b+c\"}}", "a b c"),
         ("{{#each alerts}}{{ternary firing \"on\" \"off\"}}{{/each}}", "on"),
         ("{{#each alerts}}{{#if (startsWith labels.instance \"db-\")}}yes{{/if}} {{add index 1}}{{/each}}", "yes 1"),

@@ -1,0 +1,130 @@
+//! Whatever the input: no panic, bounded work, and what comes out can be loaded.
+
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+
+use super::*;
+
+fn loads(text: &str) -> Vec<String> {
+    let (_, mistakes) = crate::render::Templates::new(&[("dingtalk.x.body.hbs", text)]);
+    mistakes.iter().map(ToString::to_string).collect()
+}
+
+fn pieces() -> impl Strategy<Value = String> {
+    let fixed = prop::sample::select(vec![
+        "{{ if .Status }}",
+        "{{ else }}",
+        "{{ else if .GroupLabels.a }}",
+        "{{ end }}",
+        "{{ range .Alerts }}",
+        "{{ range $i, $x := .Alerts.Firing }}",
+        "{{ with .GroupLabels }}",
+        "{{- ",
+        " -}}",
+        "{{",
+        "}}",
+        "{{/* x -- }} {{ */}}",
+        "{{ $x }}",
+        "{{ $x := .Status }}",
+        "{{ $x = 1 }}",
+        "{{ .Labels.SortedPairs }}",
+        "{{ .Value | len | printf \"%v\" }}",
+        "{{ template \"default.content\" . }}",
+        "{{ define \"d\" }}",
+        "{{ template \"d\" . }}",
+        "{{ block \"d\" .Alerts }}",
+        "{{ . }}",
+        "{{ .Labels }}",
+        "{{ (index .Alerts 0).StartsAt.Format \"2006\" }}",
+        "{{ index .GroupLabels \"a]b\" }}",
+        "](",
+        ")",
+        "[",
+        "{",
+        "}",
+        "\\",
+        "\n",
+        "  ",
+        "{{ break }}",
+        "{{ range .Labels }}",
+        "{{ eq .Status \"\" }}",
+        "{{ and .Status (or .Receiver 1) | not }}",
+        "{{ printf \"%s{{\" .Status }}",
+        "{{ \"\\u0000\\n}}\" }}",
+        "{{ .GroupLabels.ü }}",
+    ]);
+    prop_oneof![4 => fixed.prop_map(str::to_owned), 1 => "\\PC{0,6}", 1 => "\\{\\{[ -~]{0,12}\\}\\}"]
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 400, ..Config::default() })]
+
+    #[test]
+    fn anything_is_read_or_refused_and_the_result_loads(parts in prop::collection::vec(pieces(), 0..30)) {
+        let text = parts.concat();
+        let templates = Templates::new(Vec::new(), true).unwrap();
+        let _ = Templates::new(vec![source(&text)], false);
+        if let Ok(done) = templates.translate(&source(&text)) {
+            prop_assert_eq!(loads(&done.text), Vec::<String>::new(), "{}\n{}", text, done.text);
+        }
+    }
+
+    /// Balanced ones, so that many get through.
+    #[test]
+    fn nested_templates_load(depth in 0_usize..30, kinds in prop::collection::vec(0_usize..4, 30), inner in pieces()) {
+        let begin = |at: &usize| ["{{ if .Status }}a", "{{ range $.Alerts }}\n", "{{ with $.GroupLabels }} ", "{{ with $.Alerts.Firing }}"][*at];
+        let text = format!("{}{inner}{}", kinds[..depth].iter().map(begin).collect::<String>(), "{{ end }}\n".repeat(depth));
+        if let Ok(done) = Templates::new(Vec::new(), true).unwrap().translate(&source(&text)) {
+            prop_assert_eq!(loads(&done.text), Vec::<String>::new(), "{}\n{}", text, done.text);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_too_deep_or_too_long() {
+    for text in [
+        "{{ if true }}".repeat(100_000),
+        format!("{{{{ {} }}}}", "(".repeat(100_000)),
+        "{{ if .Status }}a{{ else }}".repeat(10_000),
+        "x".repeat(2 << 20),
+    ] {
+        assert!(Templates::new(vec![source(&text)], false).is_err(), "{}", &text[..40]);
+    }
+    let templates = Templates::new(Vec::new(), true).unwrap();
+    let chain = format!("{{{{ if .Status }}}}{}{{{{ end }}}}", "{{ else if .Receiver }}".repeat(5_000));
+    let with = format!("{{{{ with .Status }}}}{}{{{{ end }}}}", "{{ else with .Receiver }}".repeat(5_000));
+    let calls = format!("{{{{ .Status {} }}}}", "| upper ".repeat(100_000));
+    let mut vars = "{{ $a := print .Status .Receiver }}".to_owned();
+    for _ in 0..200 {
+        vars.push_str("{{ $a := print $a $a }}");
+    }
+    vars.push_str("{{ $a }}");
+    for (text, what) in [
+        (chain, "too many `else if`"),
+        (with, "blocks nest too deeply"),
+        (format!("{{{{ {} }}}}", ".a".repeat(100_000)), "the message's field `.a` has no counterpart"),
+        (calls, "this is too long for one expression"),
+        (vars, "this is too long for one expression"),
+    ] {
+        let done = templates.translate(&source(&text)).unwrap();
+        assert!(done.findings.iter().any(|found| found.what == what), "{:?}", findings(&done).first());
+        assert_eq!(loads(&done.text), Vec::<String>::new());
+    }
+}
+
+/// Each of these calls the next one twice: written out it would be a billion lines.
+#[test]
+fn templates_that_double_are_not_written_out() {
+    let mut text = String::new();
+    for at in 0..30 {
+        text.push_str(&format!(
+            "{{{{ define \"d{at}\" }}}}line {{{{ template \"d{0}\" . }}}}{{{{ template \"d{0}\" . }}}}{{{{ end }}}}",
+            at + 1
+        ));
+    }
+    text.push_str("{{ define \"d30\" }}end{{ end }}{{ template \"d0\" . }}");
+    let done = Templates::new(Vec::new(), true).unwrap().translate(&source(&text)).unwrap();
+    assert_eq!(done.text, "");
+    let what = "the result is too long: templates that call each other are written out at each place";
+    assert_eq!(findings(&done), [format!("1:1: {what}")]);
+}
