@@ -8,10 +8,13 @@ use super::escape::{Style, escape, one_line};
 use super::hmac_base64;
 use super::reply::{Answer, misconfigured};
 use super::text::{everybody, is_id, is_mobile, join, keyword_parts, plain, with_title};
-use crate::model::{BotKind, Contact, Dialect, Draft, Lang, Mentions, Millis, Secret, Verdict};
+use crate::model::{BotKind, Contact, Dialect, Draft, Lang, Layout, Mentions, Millis, Secret, Shape, Verdict};
 
 /// Markdown messages, or text when the draft is plain.
-pub(super) struct DingTalk;
+pub(super) struct DingTalk {
+    /// Asked for by the config.
+    pub(super) layout: Layout,
+}
 
 /// Bytes of the whole request body (documented; enforced as 20,000, not 20,480).
 const LIMIT: usize = 20_000;
@@ -22,6 +25,11 @@ const MAX_PEOPLE: usize = 50;
 impl Dialect for DingTalk {
     fn kind(&self) -> BotKind {
         BotKind::DingTalk
+    }
+
+    fn layout(&self, shape: Shape) -> Layout {
+        // An action card needs a button, and `at` has no effect in it.
+        if self.layout == Layout::ActionCard && shape.links && !shape.calls { self.layout } else { Layout::Markdown }
     }
 
     fn escape(&self, value: &str) -> String {

@@ -6,10 +6,12 @@ use super::escape::{Style, escape, one_line, wide};
 use super::hmac_base64;
 use super::reply::{Answer, misconfigured};
 use super::text::{is_id, join, keyword_parts, plain, with_title};
-use crate::model::{BotKind, Contact, Dialect, Draft, Lang, Mentions, Millis, Secret, Tone, Verdict};
+use crate::model::{BotKind, Contact, Dialect, Draft, Lang, Layout, Mentions, Millis, Secret, Shape, Tone, Verdict};
 
 /// Cards of schema 2.0, or text when the draft is plain.
 pub(super) struct Feishu {
+    /// Asked for by the config.
+    pub(super) layout: Layout,
     /// Keep room for `timestamp` and `sign`.
     pub(super) signed: bool,
 }
@@ -26,6 +28,10 @@ const MAX_BUTTONS: usize = 20;
 impl Dialect for Feishu {
     fn kind(&self) -> BotKind {
         BotKind::Feishu
+    }
+
+    fn layout(&self, _: Shape) -> Layout {
+        if self.layout == Layout::Post { Layout::Post } else { Layout::Card }
     }
 
     fn escape(&self, value: &str) -> String {

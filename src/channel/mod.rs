@@ -24,7 +24,7 @@ use sha2::Sha256;
 
 pub use address::{check_url, default_lang, robot_id};
 
-use crate::model::{BotKind, Dialect, Millis, Secret, Verdict};
+use crate::model::{BotKind, Dialect, Layout, Millis, Secret, Verdict};
 
 /// A request that is ready to be sent.
 #[derive(Clone, Debug)]
@@ -35,12 +35,13 @@ pub struct Signed {
     pub body: Vec<u8>,
 }
 
-/// The vendor's dialect. `signed` says whether room for a signature must be kept.
-pub fn dialect(kind: BotKind, signed: bool) -> Box<dyn Dialect> {
+/// The vendor's dialect, for messages of the `layout` that the bot's config asks for; another vendor's stands for the
+/// default. `signed` says whether room for a signature must be kept.
+pub fn dialect(kind: BotKind, layout: Layout, signed: bool) -> Box<dyn Dialect> {
     match kind {
-        BotKind::DingTalk => Box::new(dingtalk::DingTalk),
-        BotKind::WeCom => Box::new(wecom::WeCom),
-        BotKind::Feishu => Box::new(feishu::Feishu { signed }),
+        BotKind::DingTalk => Box::new(dingtalk::DingTalk { layout }),
+        BotKind::WeCom => Box::new(wecom::WeCom { layout }),
+        BotKind::Feishu => Box::new(feishu::Feishu { layout, signed }),
     }
 }
 

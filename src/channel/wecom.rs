@@ -5,19 +5,35 @@ use serde_json::json;
 use super::escape::{Style, escape, one_line};
 use super::reply::{Answer, misconfigured};
 use super::text::{everybody, from_markdown, is_id, is_mobile, join, keyword_parts, plain, with_title};
-use crate::model::{BotKind, Contact, Dialect, Draft, Lang, Mentions, Millis, Tone, Verdict};
+use crate::model::{BotKind, Contact, Dialect, Draft, Lang, Layout, Mentions, Millis, Shape, Tone, Verdict};
 
 /// Markdown messages; text when the draft is plain or calls somebody whom markdown can not call.
-pub(super) struct WeCom;
+pub(super) struct WeCom {
+    /// Asked for by the config.
+    pub(super) layout: Layout,
+}
 
 /// Bytes of `markdown.content` (documented and enforced).
 const MARKDOWN_LIMIT: usize = 4_096;
+/// Alerts that a template card tells: it has six rows, and the last says who acts.
+const CARD_ALERTS: usize = 5;
 /// Bytes of `text.content` (documented; 5,120 were seen to pass).
 const TEXT_LIMIT: usize = 2_048;
 
 impl Dialect for WeCom {
     fn kind(&self) -> BotKind {
         BotKind::WeCom
+    }
+
+    fn layout(&self, shape: Shape) -> Layout {
+        match self.layout {
+            Layout::MarkdownV2 if !shape.calls => self.layout,
+            // The card must lead somewhere, and has six short rows.
+            Layout::TemplateCard if !shape.calls && !shape.digest && shape.links && shape.alerts <= CARD_ALERTS => {
+                self.layout
+            }
+            _ => Layout::Markdown,
+        }
     }
 
     fn escape(&self, value: &str) -> String {

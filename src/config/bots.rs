@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::channel;
 use crate::dispatch::{HttpClientConfig, RateLimit, RobotConfig};
-use crate::model::{BotKind, Lang, Secret, Severities};
+use crate::model::{BotKind, Lang, Layout, Secret, Severities};
 use crate::render::KeywordMode;
 use crate::routing::MentionRule;
 
@@ -22,6 +22,7 @@ use super::values::is_name;
 pub(super) const KEYS: &[&str] = &[
     "name",
     "type",
+    "kind",
     "url",
     "url_file",
     "secret",
@@ -52,6 +53,8 @@ const MS: Duration = Duration::from_millis(1);
 pub(super) struct RawBot {
     pub(super) name: Option<At<String>>,
     pub(super) kind: Option<BotKind>,
+    /// The config's `kind`.
+    pub(super) layout: Option<At<Layout>>,
     pub(super) lang: Lang,
     pub(super) robots: Vec<At<RobotConfig>>,
     pub(super) keywords: Vec<String>,
@@ -119,6 +122,7 @@ fn bot(node: &Node, global: &RawGlobal, files: &mut Files, report: &mut Report) 
     Some(RawBot {
         name,
         kind,
+        layout: layout(&fields, kind, report),
         lang: lang.unwrap_or(Lang::Zh),
         robots,
         keywords,
@@ -163,6 +167,12 @@ fn kind(fields: &Fields<'_>, report: &mut Report) -> Option<BotKind> {
         return Some(BotKind::Feishu);
     }
     fields.word("type", KINDS, report).map(|kind| kind.value)
+}
+
+/// `kind`, one of its vendor's message types.
+fn layout(fields: &Fields<'_>, kind: Option<BotKind>, report: &mut Report) -> Option<At<Layout>> {
+    let words: Vec<(&str, Layout)> = Layout::of(kind?).iter().map(|layout| (layout.as_str(), *layout)).collect();
+    fields.word("kind", &words, report)
 }
 
 /// What of a bot matters to its robots.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::channel;
 use crate::dispatch::{BotConfig, RateLimit, RobotConfig};
+use crate::model::Layout;
 use crate::routing::{self, ContactGroup, Notify, Policy};
 
 use super::bots::{RawBot, RawMention};
@@ -61,9 +62,11 @@ fn compile_global(raw: RawGlobal) -> Global {
 
 /// `None` never happens: a bot without name or type is a mistake.
 fn bot(raw: RawBot, global: &RawGlobal) -> Option<BotConfig> {
+    let kind = raw.kind?;
     Some(BotConfig {
         name: raw.shared_name(),
-        kind: raw.kind?,
+        kind,
+        layout: raw.layout.map(|layout| layout.value).or_else(|| Layout::of(kind).first().copied())?,
         lang: raw.lang,
         timezone: if global.timezone_given { global.timezone.clone() } else { zone_of(Some(raw.lang)) },
         robots: raw.robots.into_iter().map(|robot| robot.value).collect(),

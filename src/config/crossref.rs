@@ -136,12 +136,28 @@ fn check_bots(raw: &Raw, names: &Names<'_>, report: &mut Report) {
             }
         }
         mention_label(bot.mention.as_ref(), raw, report);
+        kind_calls(bot, report);
         if let (Some(template), Some(kind)) = (&bot.template, bot.kind) {
             check_template(template, &HashSet::from([kind]), raw, report);
         }
     }
     fallback_cycles(raw, names, report);
     shared_robots(raw, report);
+}
+
+/// Vendors ignore mentions in some message types without an error.
+fn kind_calls(bot: &RawBot, report: &mut Report) {
+    let Some(layout) = bot.layout.as_ref().filter(|layout| !layout.value.calls()) else { return };
+    let calls = |mention: &super::bots::RawMention| {
+        mention.all || !mention.contacts.is_empty() || mention.contacts_from_label.is_some()
+    };
+    if bot.mention.as_ref().is_some_and(calls) {
+        let what = format!(
+            "a message of kind `{}` calls nobody: this bot's `mention` would be ignored",
+            layout.value.as_str()
+        );
+        report.mistake(layout.pos, what, "write `kind: markdown`, or remove the bot's `mention`");
+    }
 }
 
 fn mention_label(mention: Option<&super::bots::RawMention>, raw: &Raw, report: &mut Report) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::model::{BotKind, Lang, Secret};
+use crate::model::{BotKind, Lang, Layout, Secret};
 use crate::render::KeywordMode;
 use crate::routing::MentionRule;
 
@@ -51,6 +51,8 @@ pub struct BotConfig {
     pub name: Arc<str>,
     /// Vendor.
     pub kind: BotKind,
+    /// In which of the vendor's message types its messages leave.
+    pub layout: Layout,
     /// Language of built-in texts.
     pub lang: Lang,
     /// Zone of shown times.

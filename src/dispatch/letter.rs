@@ -276,7 +276,7 @@ impl News<'_> {
 
 /// The dialect of a bot's vendor, with room for a signature when any of its robots wants one.
 pub(super) fn dialect(config: &BotConfig) -> Box<dyn Dialect> {
-    channel::dialect(config.kind, config.robots.iter().any(|robot| robot.secret.is_some()))
+    channel::dialect(config.kind, config.layout, config.robots.iter().any(|robot| robot.secret.is_some()))
 }
 
 pub(super) const fn kind_of(form: Form, rendered: &Rendered) -> Kind {

@@ -75,7 +75,7 @@ fn test_draft(config: &BotConfig) -> Draft {
         body.push('\n');
         body.push_str(&missing.join(" "));
     }
-    Draft { title, body, plain: true, tone: Tone::Grey, links: Vec::new(), folded: None, mentions: Mentions::default() }
+    Draft::plain(title, body, Tone::Grey, Mentions::default())
 }
 
 /// What [`send_once`] waits for.

@@ -28,6 +28,81 @@ impl BotKind {
     }
 }
 
+/// In which of its vendor's message types a bot's messages leave (`kind` in the config). Plain messages are text
+/// messages whatever it says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+pub enum Layout {
+    /// DingTalk and WeCom `markdown`.
+    #[serde(rename = "markdown")]
+    Markdown,
+    /// DingTalk `actionCard`: markdown with the links as buttons.
+    #[serde(rename = "actionCard")]
+    ActionCard,
+    /// WeCom `markdown_v2`: lists and more, but no colours.
+    #[serde(rename = "markdown_v2")]
+    MarkdownV2,
+    /// WeCom `template_card` (`text_notice`): title, short facts, links.
+    #[serde(rename = "template_card")]
+    TemplateCard,
+    /// Feishu `interactive`: a card of schema 2.0.
+    #[serde(rename = "card")]
+    Card,
+    /// Feishu `post`: rich text.
+    #[serde(rename = "post")]
+    Post,
+}
+
+impl Layout {
+    /// A vendor's, its default first.
+    pub const fn of(kind: BotKind) -> &'static [Self] {
+        match kind {
+            BotKind::DingTalk => &[Self::Markdown, Self::ActionCard],
+            BotKind::WeCom => &[Self::Markdown, Self::MarkdownV2, Self::TemplateCard],
+            BotKind::Feishu => &[Self::Card, Self::Post],
+        }
+    }
+
+    /// The word used in the config and in templates: the vendor's own.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Markdown => "markdown",
+            Self::ActionCard => "actionCard",
+            Self::MarkdownV2 => "markdown_v2",
+            Self::TemplateCard => "template_card",
+            Self::Card => "card",
+            Self::Post => "post",
+        }
+    }
+
+    /// Whether such a message can call people. Vendors ignore mentions in the others without an error.
+    pub const fn calls(self) -> bool {
+        !matches!(self, Self::ActionCard | Self::MarkdownV2 | Self::TemplateCard)
+    }
+
+    /// Whether links are buttons beside the body.
+    pub const fn has_buttons(self) -> bool {
+        matches!(self, Self::ActionCard | Self::TemplateCard | Self::Card)
+    }
+
+    /// Whether short facts ([`super::Draft::facts`]) stand beside the body.
+    pub const fn has_facts(self) -> bool {
+        matches!(self, Self::TemplateCard | Self::Card)
+    }
+}
+
+/// What decides in which [`Layout`] a message can leave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shape {
+    /// It calls somebody.
+    pub calls: bool,
+    /// Alerts that it tells.
+    pub alerts: usize,
+    /// It is a digest.
+    pub digest: bool,
+    /// It has at least one link.
+    pub links: bool,
+}
+
 /// Language of the built-in templates.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -85,6 +160,10 @@ impl Mentions {
 pub trait Dialect: Send + Sync {
     /// The vendor.
     fn kind(&self) -> BotKind;
+
+    /// In which of the vendor's message types a full message of this shape leaves: the configured one, else the nearest
+    /// that can hold it. A message that calls people always leaves in one that can.
+    fn layout(&self, shape: Shape) -> Layout;
 
     /// Neutralises a label's or annotation's value for the vendor's markdown: it can not mention anybody,
     /// close a tag, start a heading or forge a link, and still reads as it was typed.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Fingerprint, How, Labels, Mentions, Millis, Status};
+use super::{Fingerprint, How, Labels, Layout, Mentions, Millis, Status};
 
 /// 128 random bits in 32 lower-case hexadecimal digits: names a message, its page `/m/{id}`, and DingTalk's `msgUuid`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -94,14 +94,27 @@ pub struct Draft {
     pub body: String,
     /// Plain text message instead of markdown or a card.
     pub plain: bool,
+    /// In which of the vendor's message types it leaves; means nothing when `plain`.
+    pub layout: Layout,
     /// Colour of the head where the vendor has one.
     pub tone: Tone,
-    /// Named links for vendors that have buttons; others have them in the body.
+    /// Short facts as name and value, both plain text of one line, for layouts that show them beside the body
+    /// ([`Layout::has_facts`]); else empty.
+    pub facts: Vec<(String, String)>,
+    /// Named links for layouts that have buttons ([`Layout::has_buttons`]); others have them in the body.
     pub links: Vec<(String, String)>,
     /// Lines folded away where the vendor can fold (Feishu); else empty. Vendor markdown.
     pub folded: Option<(String, String)>,
     /// Whom it calls.
     pub mentions: Mentions,
+}
+
+impl Draft {
+    /// A plain text message.
+    pub fn plain(title: String, body: String, tone: Tone, mentions: Mentions) -> Self {
+        let (facts, links) = (Vec::new(), Vec::new());
+        Self { title, body, plain: true, layout: Layout::Markdown, tone, facts, links, folded: None, mentions }
+    }
 }
 
 /// One alert that a message told: what `/m/{id}` and the API show of it later.

@@ -19,7 +19,7 @@ mod webhook;
 
 pub use alert::{Alert, Status};
 pub use change::Change;
-pub use dialect::{BotKind, Contact, Dialect, Lang, Mentions};
+pub use dialect::{BotKind, Contact, Dialect, Lang, Layout, Mentions, Shape};
 pub use head::{FALLBACK, GroupId, Head, HeadFlags, How, Millis, UNKNOWN_RECEIVER, via_names, via_text};
 pub use labels::{Fingerprint, Labels, fnv1a};
 pub use matcher::{MatchOp, Matcher, MatcherError};

@@ -6,7 +6,7 @@ use super::facts::{self, Facts};
 use super::identity::CLUSTER;
 use super::marks::{clean, cut, one_line, safe, value};
 use super::{Scene, identity, links, words};
-use crate::model::{Alert, BotKind, Labels, Status};
+use crate::model::{Alert, BotKind, Labels, Layout, Status};
 
 /// Bounds on what one alert brings into a template, whatever its sender sent.
 const MAX_LABELS: usize = 64;
@@ -222,14 +222,19 @@ pub(super) fn folded(scene: &Scene, max: Cut) -> Option<(String, String)> {
     (!lines.is_empty()).then(|| (words::word(scene.lang, "labels").to_owned(), lines.join("\n")))
 }
 
-/// The vendor, its text that calls people, and the message's links.
-type Vendor<'a> = (BotKind, &'a str, &'a [(&'static str, String)]);
+/// The vendor, the message type, and the text that calls people.
+pub(super) type Vendor<'a> = (BotKind, Layout, &'a str);
 
 /// The whole message without its alerts.
-pub(super) fn message(scene: &Scene, facts: &Facts<'_>, vendor: Vendor<'_>, max: Cut) -> Value {
-    let (kind, mentions, links) = vendor;
+pub(super) fn message(
+    scene: &Scene,
+    facts: &Facts<'_>,
+    vendor: Vendor<'_>,
+    links: &[(&'static str, String)],
+    max: Cut,
+) -> Value {
     let mut out = payload(scene, facts, max);
-    extend(&mut out, counted(scene, facts, kind, mentions));
+    extend(&mut out, counted(scene, facts, vendor));
     extend(&mut out, lead(scene, facts));
     let summary = facts.one_summary.filter(|_| facts.still > 0).unwrap_or_default();
     let more = json!({
@@ -239,7 +244,7 @@ pub(super) fn message(scene: &Scene, facts: &Facts<'_>, vendor: Vendor<'_>, max:
         "andMore": and_more(scene, facts),
         "summary": one_line(summary, max.annotations),
         "notes": facts.notes(scene),
-        "dispatch": dispatch(scene, facts, mentions),
+        "dispatch": dispatch(scene, facts, vendor.2),
         "links": link_values(scene, links),
         "linkLine": link_line(scene, links),
     });
@@ -269,10 +274,13 @@ fn payload(scene: &Scene, facts: &Facts<'_>, max: Cut) -> Value {
     })
 }
 
-pub(super) fn counted(scene: &Scene, facts: &Facts<'_>, kind: BotKind, mentions: &str) -> Value {
+pub(super) fn counted(scene: &Scene, facts: &Facts<'_>, (kind, layout, mentions): Vendor<'_>) -> Value {
     json!({
         "bot": clean(&scene.bot, NAME_CHARS),
         "type": kind.as_str(),
+        "kind": layout.as_str(),
+        "buttons": layout.has_buttons(),
+        "columns": layout.has_facts(),
         "policies": facts::policies(scene).take(MAX_LABELS).map(|name| clean(name, NAME_CHARS)).collect::<Vec<_>>(),
         "mentions": if mentions.is_empty() { String::new() } else { safe(mentions) },
         "newCount": facts.fresh,

@@ -18,7 +18,9 @@ use super::tally::Tally;
 use super::templates::{Compiled, Part};
 use super::{Form, KeywordMode, LinkRewrite, Rendered, Scene, SceneAlert, TemplateFailure, Templates};
 use super::{engine, fit, links, marks, words};
-use crate::model::{BotKind, Dialect, Draft, How, Labels, Lang, Mentions, Millis, Notification, Status, StormState};
+use crate::model::{
+    Dialect, Draft, How, Labels, Lang, Layout, Mentions, Millis, Notification, Shape, Status, StormState,
+};
 
 /// Everything that a digest may show.
 #[derive(Clone, Debug)]
@@ -157,7 +159,13 @@ fn full(templates: &Templates, dialect: &dyn Dialect, view: &View<'_>) -> Result
     let part = templates.wanted(dialect.kind(), &view.scene.template, Part::Digest).map_err(Unfit::Failed)?;
     let mentions = dialect.mention_text(&view.scene.mentions, view.scene.lang);
     let list = links::usable(&view.scene.list_url, &[]);
-    let run = Run { templates, dialect, view, part, mentions, list };
+    let layout = dialect.layout(Shape {
+        calls: !view.scene.mentions.is_empty(),
+        alerts: view.facts.total,
+        digest: true,
+        links: list.is_some(),
+    });
+    let run = Run { templates, dialect, view, part, mentions, list, layout };
     let rungs = view.ladder();
     let made = fit::first(&rungs, |rung| Ok(Some(run.rung(rung)?).filter(|made| finish::fits(dialect, &made.draft))));
     made.map_err(Unfit::Failed)?.ok_or(Unfit::TooBig)
@@ -170,6 +178,7 @@ struct Run<'a> {
     part: &'a Compiled,
     mentions: String,
     list: Option<String>,
+    layout: Layout,
 }
 
 impl Run<'_> {
@@ -177,10 +186,11 @@ impl Run<'_> {
         let (view, kind) = (self.view, self.dialect.kind());
         let blocks = view.blocks(rung);
         let folded: Vec<bool> =
-            blocks.iter().map(|block| kind == BotKind::Feishu && view::is_long(block.names.len())).collect();
-        let data = data::root(view, rung, &blocks, &folded, (kind, &self.mentions));
+            blocks.iter().map(|block| self.layout == Layout::Card && view::is_long(block.names.len())).collect();
+        let data = data::root(view, rung, &blocks, &folded, (kind, self.layout, &self.mentions));
         let context = engine::context(data, self.part)?;
-        let body = engine::part(&self.templates.registry, self.part, view.scene, &context, &[], MAX_BODY)?;
+        let body =
+            engine::part(&self.templates.registry, self.part, (view.scene, self.layout), &context, &[], MAX_BODY)?;
         let escape = |value: &str| self.dialect.escape(value);
         let body = finish::tidy(&marks::resolve(&body, escape));
         let panel = data::panel(view, &blocks, &folded);
@@ -195,20 +205,23 @@ impl Run<'_> {
     }
 
     fn draft(&self, body: String, folded: Option<(String, String)>) -> Draft {
-        let (view, kind) = (self.view, self.dialect.kind());
+        let (view, kind, layout) = (self.view, self.dialect.kind(), self.layout);
         let scene = view.scene;
         let title = text::title(view.digest, &view.classes, view.facts.emoji, Some(kind));
         let escape = |value: &str| self.dialect.escape(value);
         let body = if body.is_empty() { escape(&title) } else { body };
         let word = words::word(scene.lang, "list");
-        let button = self.list.iter().filter(|_| kind == BotKind::Feishu);
-        let line = self.list.iter().filter(|url| kind != BotKind::Feishu && !body.contains(url.as_str()));
+        let buttons = layout.has_buttons();
+        let button = self.list.iter().filter(|_| buttons);
+        let line = self.list.iter().filter(|url| !buttons && !body.contains(url.as_str()));
         let line = line.map(|url| marks::resolve(&super::data::markdown_link(word, url), escape)).next();
         let draft = Draft {
             title,
             body,
             plain: false,
+            layout,
             tone: view.facts.tone,
+            facts: Vec::new(),
             links: button.map(|url| (word.to_owned(), url.clone())).collect(),
             folded,
             mentions: scene.mentions.clone(),

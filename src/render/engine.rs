@@ -9,6 +9,7 @@ use handlebars::{BlockContext, Context, Handlebars, Output, RenderContext, Rende
 use super::helpers::{self, Surroundings};
 use super::templates::Compiled;
 use super::{Scene, TemplateFailure, marks};
+use crate::model::Layout;
 
 /// Rounds that all loops of one run may make together.
 const ROUNDS: usize = 50_000;
@@ -35,12 +36,12 @@ impl Output for Capped {
 pub(super) fn part(
     registry: &Handlebars<'_>,
     part: &Compiled,
-    scene: &Scene,
+    about: (&Scene, Layout),
     data: &Context,
     path: &[String],
     max: usize,
 ) -> Result<String, TemplateFailure> {
-    run(registry, &part.template, scene, data, path, max)
+    run(registry, &part.template, about, data, path, max)
         .map_err(|error| TemplateFailure { template: part.name.clone(), error })
 }
 
@@ -61,12 +62,12 @@ pub(super) fn context(data: serde_json::Value, part: &Compiled) -> Result<Contex
 fn run(
     registry: &Handlebars<'_>,
     template: &Template,
-    scene: &Scene,
+    (scene, layout): (&Scene, Layout),
     data: &Context,
     path: &[String],
     max: usize,
 ) -> Result<String, String> {
-    let around = Surroundings { tz: &scene.tz, now: scene.now, lang: scene.lang, rounds: AtomicUsize::new(ROUNDS) };
+    let around = Surroundings { scene, layout, rounds: AtomicUsize::new(ROUNDS) };
     let mut out = Capped { text: String::new(), max };
     // A panic in the engine would take the alert with it. Nothing it touched is used afterwards.
     let result = catch_unwind(AssertUnwindSafe(|| {

@@ -8,7 +8,7 @@ use super::facts::Facts;
 use super::finish::{self, Parts};
 use super::templates::{Compiled, Part};
 use super::{Scene, TemplateFailure, Templates, engine, fit, marks};
-use crate::model::{BotKind, Dialect, Draft, How};
+use crate::model::{Dialect, Draft, How, Layout, Shape};
 
 /// Alerts that one message names at most: nobody reads more on a phone, and it bounds the work.
 const SHOWN: usize = 100;
@@ -80,6 +80,7 @@ struct Run<'a> {
     parts: [&'a Compiled; 3],
     mentions: String,
     links: Vec<(&'static str, String)>,
+    layout: Layout,
 }
 
 /// Renders with the scene's templates.
@@ -93,7 +94,13 @@ pub(super) fn full(
     let parts = [part(Part::Title)?, part(Part::Alert)?, part(Part::Body)?];
     let mentions = dialect.mention_text(&scene.mentions, scene.lang);
     let links = data::message_links(scene, facts);
-    let run = Run { templates, dialect, scene, facts, parts, mentions, links };
+    let layout = dialect.layout(Shape {
+        calls: !scene.mentions.is_empty(),
+        alerts: facts.total,
+        digest: false,
+        links: !links.is_empty(),
+    });
+    let run = Run { templates, dialect, scene, facts, parts, mentions, links, layout };
     let ladder = ladder(scene.alerts.len());
     let made = fit::first(&ladder, |rung| Ok(run.rung(rung)?.filter(|made| finish::fits(dialect, &made.draft))));
     made.map_err(Unfit::Failed)?.ok_or(Unfit::TooBig)
@@ -107,13 +114,14 @@ impl Run<'_> {
             Part::Alert => alert,
             Part::Body | Part::Digest => body,
         };
-        engine::part(&self.templates.registry, compiled, self.scene, data, path, max)
+        engine::part(&self.templates.registry, compiled, (self.scene, self.layout), data, path, max)
     }
 
     /// `None` when the alerts alone are far too long.
     fn rung(&self, rung: Rung) -> Result<Option<Full>, TemplateFailure> {
         let (scene, facts) = (self.scene, self.facts);
-        let mut root = data::message(scene, facts, (self.dialect.kind(), &self.mentions, &self.links), rung.cut);
+        let vendor = (self.dialect.kind(), self.layout, self.mentions.as_str());
+        let mut root = data::message(scene, facts, vendor, &self.links, rung.cut);
         let alerts: Vec<Value> =
             (0..rung.shown).map(|at| data::alert(scene, facts, at, at >= rung.detailed, rung.cut)).collect();
         if let Value::Object(root) = &mut root {
@@ -152,10 +160,11 @@ impl Run<'_> {
         let title = if title.is_empty() { finish::title(scene, facts, "") } else { title };
         let escape = |value: &str| self.dialect.escape(value);
         let body = if body.is_empty() { escape(&title) } else { body };
-        let cards = self.dialect.kind() == BotKind::Feishu && facts.total == 1;
+        let layout = self.layout;
+        let cards = layout == Layout::Card && facts.total == 1;
         let links = &self.links;
         let folded = (cards && rung.folded).then(|| data::folded(scene, rung.cut)).flatten();
-        let buttons = if cards { data::buttons(scene, links) } else { Vec::new() };
+        let buttons = if layout.has_buttons() && facts.total == 1 { data::buttons(scene, links) } else { Vec::new() };
         let list = links
             .last()
             .filter(|(key, _)| *key == "list" && rung.shown < facts.total && !body.contains(&scene.list_url));
@@ -165,7 +174,9 @@ impl Run<'_> {
             title,
             body,
             plain: false,
+            layout,
             tone: facts.tone,
+            facts: Vec::new(),
             links: buttons,
             folded: folded.map(|(head, lines)| (head, marks::resolve(&lines, escape))),
             mentions: scene.mentions.clone(),

@@ -13,8 +13,8 @@ use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Value, json};
 
-use super::{extras, links, marks, words};
-use crate::model::{Labels, Lang};
+use super::{Scene, extras, links, marks, words};
+use crate::model::{Labels, Layout};
 
 /// Names of all helpers, the engine's own included, so that an unknown one is found when a template is loaded.
 pub const NAMES: &[&str] = &[
@@ -294,12 +294,12 @@ impl HelperDef for Block<'_> {
     }
 }
 
-/// What the helpers of one message need: its clock, its language, and how many rounds its loops may still make.
+/// What the helpers of one message need: the message itself, its type, and how many rounds its loops may still make.
 #[derive(Debug)]
 pub(super) struct Surroundings<'a> {
-    pub(super) tz: &'a TimeZone,
-    pub(super) now: Timestamp,
-    pub(super) lang: Lang,
+    pub(super) scene: &'a Scene,
+    #[expect(dead_code, reason = "helpers that write a vendor's markup follow")]
+    pub(super) layout: Layout,
     pub(super) rounds: AtomicUsize,
 }
 
@@ -307,7 +307,7 @@ pub(super) struct Surroundings<'a> {
 pub(super) fn local<'reg: 'rc, 'rc>(rc: &mut RenderContext<'reg, 'rc>, around: &'rc Surroundings<'rc>) {
     rc.register_local_helper("time", function(|h| time(around, h)));
     rc.register_local_helper("duration", function(|h| duration(around, h)));
-    rc.register_local_helper("t", function(|h| Ok(marks::safe(words::word(around.lang, &arg(h, 0))).into())));
+    rc.register_local_helper("t", function(|h| Ok(marks::safe(words::word(around.scene.lang, &arg(h, 0))).into())));
     rc.register_local_helper("each", Box::new(Block::Each(around)));
 }
 
@@ -328,10 +328,10 @@ fn time(around: &Surroundings<'_>, h: &Helper<'_>) -> Answer {
     let Some(at) = timestamp(value(h, 0))? else { return Ok(Value::Null) };
     let tz = match h.hash_get("tz").map(|name| text(name.value())) {
         Some(name) => TimeZone::get(&name).map_err(|_| format!("there is no time zone {name:?}"))?,
-        None => around.tz.clone(),
+        None => around.scene.tz.clone(),
     };
     let shown = match arg(h, 1).as_str() {
-        "" => words::time(at, around.now, &tz),
+        "" => words::time(at, around.scene.now, &tz),
         layout => jiff::fmt::strtime::format(layout, &at.to_zoned(tz)).map_err(|e| e.to_string())?,
     };
     Ok(shown.into())
@@ -343,11 +343,11 @@ fn duration(around: &Surroundings<'_>, h: &Helper<'_>) -> Answer {
         (Value::Number(seconds), None) => seconds.as_f64().unwrap_or_default() as i64,
         (from, _) => {
             let Some(from) = timestamp(from)? else { return Ok(Value::Null) };
-            let to = timestamp(value(h, 1))?.unwrap_or(around.now);
+            let to = timestamp(value(h, 1))?.unwrap_or(around.scene.now);
             to.as_second().saturating_sub(from.as_second())
         }
     };
-    Ok(words::duration(around.lang, seconds).into())
+    Ok(words::duration(around.scene.lang, seconds).into())
 }
 
 fn each<'reg, 'rc>(

@@ -31,7 +31,7 @@ pub fn notice(lang: Lang, dead: u32, keywords: &[String], mode: KeywordMode) -> 
         body.push('\n');
         body.push_str(&missing.join(" "));
     }
-    Draft { title, body, plain: true, tone: Tone::Grey, links: Vec::new(), folded: None, mentions: Mentions::default() }
+    Draft::plain(title, body, Tone::Grey, Mentions::default())
 }
 
 #[cfg(test)]

@@ -75,15 +75,7 @@ fn finished(dialect: &dyn Dialect, scene: &Scene, facts: &Facts<'_>, title: &str
 }
 
 pub(super) fn bare(dialect: &dyn Dialect, scene: &Scene, facts: &Facts<'_>, title: &str, body: &str) -> (Draft, Parts) {
-    let draft = Draft {
-        title: title.to_owned(),
-        body: body.to_owned(),
-        plain: true,
-        tone: facts.tone,
-        links: Vec::new(),
-        folded: None,
-        mentions: scene.mentions.clone(),
-    };
+    let draft = Draft::plain(title.to_owned(), body.to_owned(), facts.tone, scene.mentions.clone());
     let list = super::links::usable(&scene.list_url, &[])
         .map(|url| format!("{}{}{url}", words::word(scene.lang, "list"), words::word(scene.lang, "colon")));
     let mentions = dialect.mention_text(&scene.mentions, scene.lang);

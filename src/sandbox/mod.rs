@@ -7,6 +7,7 @@ mod fault;
 mod ip;
 mod page;
 mod peek;
+mod playground;
 mod record;
 mod reply;
 mod robot;
@@ -20,12 +21,13 @@ mod window;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 
 pub use fault::{Fault, FaultKind};
+pub use playground::{Blot, Painted, PaintedMessage, Painter, Sample, Wish};
 pub use record::{Record, RequestLine, Stats};
 pub use rules::{KeywordMode, Member, RateLimit, RobotState, Rules, Switches};
 pub use server::{Peer, serve};
@@ -51,6 +53,7 @@ pub struct Sandbox(Arc<Inner>);
 struct Inner {
     clock: Arc<dyn Clock>,
     auto_create: bool,
+    painter: OnceLock<Arc<dyn Painter>>,
     state: Mutex<State>,
 }
 
@@ -126,7 +129,13 @@ impl Sandbox {
     /// A sandbox without robots. With `auto_create`, the first call to a token of a sane shape (1 to 128 letters,
     /// digits, `-_.`) makes a robot with the vendor's own limits and no security settings.
     pub fn new(clock: Arc<dyn Clock>, auto_create: bool) -> Self {
-        Self(Arc::new(Inner { clock, auto_create, state: Mutex::default() }))
+        Self(Arc::new(Inner { clock, auto_create, painter: OnceLock::new(), state: Mutex::default() }))
+    }
+
+    /// Offers the template playground, drawn with this painter. The first one stays.
+    pub fn offer_playground(&self, painter: Arc<dyn Painter>) {
+        // A second one would change what an open page shows.
+        let _ = self.0.painter.set(painter);
     }
 
     /// The vendors' endpoints, the control API under `/api/sandbox/`, and the page.

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{draft, people, person, plain, zhang};
-use crate::channel::{dialect, sign};
+use super::{dialect, draft, people, person, plain, zhang};
+use crate::channel::sign;
 use crate::model::{BotKind, Draft, Lang, Mentions, Secret, Tone};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use pulldown_cmark::{Event, Options, Parser};
 
-use crate::channel::dialect;
+use super::dialect;
 use crate::channel::escape::{GAP, one_line, wide};
 use crate::model::BotKind::{self, DingTalk, Feishu, WeCom};
 

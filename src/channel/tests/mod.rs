@@ -6,14 +6,21 @@ mod escaping;
 mod replies;
 mod signing;
 
-use crate::model::{Contact, Draft, Mentions, Tone};
+use crate::model::{BotKind, Contact, Dialect, Draft, Layout, Mentions, Tone};
+
+/// The vendor's dialect with its default layout.
+fn dialect(kind: BotKind, signed: bool) -> Box<dyn Dialect> {
+    crate::channel::dialect(kind, Layout::of(kind)[0], signed)
+}
 
 fn draft(title: &str, body: &str) -> Draft {
     Draft {
         title: title.to_owned(),
         body: body.to_owned(),
         plain: false,
+        layout: Layout::Markdown,
         tone: Tone::Red,
+        facts: Vec::new(),
         links: Vec::new(),
         folded: None,
         mentions: Mentions::default(),

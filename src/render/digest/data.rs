@@ -2,25 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::data::{self, Cut, NAME_CHARS};
+use super::super::data::{self, Cut, NAME_CHARS, Vendor};
 use super::super::links;
 use super::super::marks::{clean, plain, safe};
 use super::super::words;
 use super::text;
 use super::view::{Block, Rung, View};
-use crate::model::BotKind;
 
 /// Texts of an alert, in characters: a digest has room for a line of each.
 const CUT: Cut = Cut { annotations: 150, labels: 150 };
 
 /// The whole digest at one step. `folded` says which classes list their names elsewhere.
-pub(super) fn root(
-    view: &View<'_>,
-    rung: Rung,
-    blocks: &[Block<'_>],
-    folded: &[bool],
-    (kind, mentions): (BotKind, &str),
-) -> Value {
+pub(super) fn root(view: &View<'_>, rung: Rung, blocks: &[Block<'_>], folded: &[bool], vendor: Vendor<'_>) -> Value {
     let (digest, scene, facts) = (view.digest, view.scene, view.facts);
     let list = links::usable(&digest.list_url, &[]);
     let links: Vec<(&'static str, String)> = list.into_iter().map(|url| ("list", url)).collect();
@@ -31,7 +24,7 @@ pub(super) fn root(
     let classes: Vec<Value> =
         blocks.iter().zip(folded).map(|(block, folded)| class(view, block, *folded, &alerts)).collect();
     let worst = view.classes.iter().find(|class| Some(class.rank) == digest.tally.worst());
-    let mut out = data::counted(scene, facts, kind, mentions);
+    let mut out = data::counted(scene, facts, vendor);
     let more = json!({
         "emoji": facts.emoji,
         "head": text::head(digest),
@@ -53,7 +46,7 @@ pub(super) fn root(
         "countedCount": digest.tally.total().saturating_sub(u64::try_from(rung.named).unwrap_or(u64::MAX)),
         "toldLine": text::told(digest, rung.named),
         "notes": facts.notes(scene),
-        "dispatch": data::dispatch(scene, facts, mentions),
+        "dispatch": data::dispatch(scene, facts, vendor.2),
         "links": data::link_values(scene, &links),
         "linkLine": data::link_line(scene, &links),
     });

@@ -369,6 +369,9 @@ fn twenty_thousand_names_are_quick_work() {
         fn kind(&self) -> BotKind {
             self.0.kind()
         }
+        fn layout(&self, shape: Shape) -> Layout {
+            self.0.layout(shape)
+        }
         fn escape(&self, value: &str) -> String {
             self.0.escape(value)
         }

@@ -189,7 +189,7 @@ proptest! {
             dingtalk_user_id: id.clone(), wecom_user_id: id.clone(), feishu_open_id: id.clone(), ..person("bo")
         };
         scene.mentions.people = vec![called];
-        let dialect = crate::channel::dialect(BotKind::ALL[kind], true);
+        let dialect = crate::channel::dialect(BotKind::ALL[kind], Layout::of(BotKind::ALL[kind])[0], true);
         let rendered = render_digest(&Templates::default(), &*dialect, &scene);
         holds(&scene, &*dialect, &rendered)?;
         let mentioned = sent(&*dialect, &rendered.draft).map_err(TestCaseError::fail)?;
@@ -259,7 +259,7 @@ fn strict_robots_take_what_is_drawn() {
                 for form in [Form::Full, Form::Plain, Form::Counts] {
                     let mut scene = digest(alerts.clone(), lang);
                     scene.form = form;
-                    let dialect = crate::channel::dialect(kind, true);
+                    let dialect = crate::channel::dialect(kind, Layout::of(kind)[0], true);
                     let rendered = render_digest(&Templates::default(), &*dialect, &scene);
                     let mentioned = sent(&*dialect, &rendered.draft).unwrap();
                     assert!(!mentioned.all && mentioned.ids.is_empty(), "{mentioned:?}");

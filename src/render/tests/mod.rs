@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::model::{BotKind, Contact, Labels, Severities, Status};
+use crate::model::{BotKind, Contact, Labels, Layout, Severities, Shape, Status};
 
 /// A vendor with simple rules: values are one trimmed line with a backslash before markup characters, sizes are bytes of
 /// title and body.
@@ -33,6 +33,10 @@ impl Fake {
 impl Dialect for Fake {
     fn kind(&self) -> BotKind {
         self.kind
+    }
+
+    fn layout(&self, _: Shape) -> Layout {
+        Layout::of(self.kind)[0]
     }
 
     fn escape(&self, value: &str) -> String {

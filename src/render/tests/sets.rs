@@ -170,7 +170,7 @@ fn the_readme_names_every_field_and_every_helper() {
         names.sort_unstable();
         names
     };
-    let message = data::message(&scene, &facts, (BotKind::WeCom, "", &[]), max);
+    let message = data::message(&scene, &facts, (BotKind::WeCom, Layout::Markdown, ""), &[], max);
     let mut fields = keys(&message);
     fields.extend(["alerts", "alertTexts", "omitted", "more"]);
     fields.sort_unstable();
