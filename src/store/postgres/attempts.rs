@@ -101,8 +101,9 @@ async fn try_begin(inner: &Inner, conn: &mut Object, start: &Start<'_>) -> Resul
         let sql = "SELECT id FROM alarmbell.robots WHERE id = $1 FOR NO KEY UPDATE";
         Ok(tx.query_typed_opt(sql, &[(&start.robot, Type::INT4)]).await?)
     };
-    let (skew, fence, _) = tokio::try_join!(skew::measure(inner, &*tx), look, lock)?;
-    let others = others(inner, &tx, start).await?;
+    // Sent one after the other without waiting: the database does them in this order, and what is listed is listed under
+    // the robot's lock.
+    let (skew, fence, _, others) = tokio::try_join!(skew::measure(inner, &*tx), look, lock, others(inner, &tx, start))?;
     if !others.is_empty() {
         let others = read_times(&others, skew)?;
         tx.commit().await?;
@@ -189,11 +190,10 @@ async fn close_passed_over(tx: &Transaction<'_>, start: &Start<'_>) -> Result<()
 async fn write_message(tx: &Transaction<'_>, start: &Start<'_>) -> Result<i64, Fault> {
     let begin = start.begin;
     let id = begin.message.as_str();
-    // The same bytes again keep what they tell.
-    if !begin.text.is_empty() {
-        parts::delete_all_from(tx, id, begin.parts).await?;
-    }
-    parts::forget_unbegun(tx, id).await?;
+    let parts = async {
+        // The same bytes again keep what they tell.
+        if begin.text.is_empty() { Ok(()) } else { parts::delete_all_from(tx, id, begin.parts).await }
+    };
     let sql = "INSERT INTO alarmbell.messages AS m \
          (id, bot, robot, kind, grp, at_ms, text, alerts, covers, body, verdict, reason, attempts, open) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, '', '', 1, true) \
@@ -213,7 +213,9 @@ async fn write_message(tx: &Transaction<'_>, start: &Start<'_>) -> Result<i64, F
         (&start.covers as _, Type::BYTEA),
         (&&begin.body[..] as _, Type::BYTEA),
     ];
-    Ok(tx.query_typed_one(sql, &params).await?.try_get(0)?)
+    let message = async { Ok(tx.query_typed_one(sql, &params).await?.try_get(0)?) };
+    let ((), (), seq) = tokio::try_join!(parts, parts::forget_unbegun(tx, id), message)?;
+    Ok(seq)
 }
 
 pub(super) async fn set_robot(inner: &Inner, robot: &str, state: &RobotState) -> Result<(), StoreError> {

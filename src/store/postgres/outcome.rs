@@ -134,8 +134,9 @@ async fn step(
         if let Some(storm) = &plan.storm {
             books.set_storm(storm.clone());
         }
-        attempts::write_robot(&tx, plan.robot, &outcome.robot_state, skew).await?;
-        end_attempts(inner, &tx, plan, message, skew).await?;
+        // Sent one after the other without waiting: the database does them in this order.
+        let robot = attempts::write_robot(&tx, plan.robot, &outcome.robot_state, skew);
+        tokio::try_join!(robot, end_attempts(inner, &tx, plan, message, skew))?;
     }
     heads::drop_bodies(&tx, bodies, &mut books).await?;
     books.settle(&tx, standing.speaker.as_ref()).await?;
@@ -328,26 +329,30 @@ async fn end_attempts(
     skew: Skew,
 ) -> Result<(), Fault> {
     let outcome = plan.outcome;
-    end_attempt(inner, tx, plan, skew).await?;
-    let Some(message) = message else { return Ok(()) };
-    let sql = "UPDATE alarmbell.attempts SET ended_ms = $2, verdict = $3 \
-         WHERE message = $1 AND ended_ms IS NULL AND owner = $4";
-    let params = [
-        (&message as _, Type::INT8),
-        (&skew.stored(outcome.ended_ms) as _, Type::INT8),
-        (&UNKNOWN as _, Type::TEXT),
-        (&inner.me as _, Type::TEXT),
-    ];
-    tx.execute_typed(sql, &params).await?;
-    let sql = "UPDATE alarmbell.messages SET verdict = $2, reason = $3, open = $4, \
-         covers = CASE WHEN $4 THEN covers END, body = CASE WHEN $4 THEN body END WHERE seq = $1";
-    let params = [
-        (&message as _, Type::INT8),
-        (&outcome.verdict as _, Type::TEXT),
-        (&&*text(&outcome.reason) as _, Type::TEXT),
-        (&matches!(outcome.effect, Effect::Kept { open: true }) as _, Type::BOOL),
-    ];
-    tx.execute_typed(sql, &params).await?;
+    let Some(message) = message else { return end_attempt(inner, tx, plan, skew).await };
+    let left = async {
+        let sql = "UPDATE alarmbell.attempts SET ended_ms = $2, verdict = $3 \
+             WHERE message = $1 AND ended_ms IS NULL AND owner = $4";
+        let params = [
+            (&message as _, Type::INT8),
+            (&skew.stored(outcome.ended_ms) as _, Type::INT8),
+            (&UNKNOWN as _, Type::TEXT),
+            (&inner.me as _, Type::TEXT),
+        ];
+        Ok(tx.execute_typed(sql, &params).await?)
+    };
+    let close = async {
+        let sql = "UPDATE alarmbell.messages SET verdict = $2, reason = $3, open = $4, \
+             covers = CASE WHEN $4 THEN covers END, body = CASE WHEN $4 THEN body END WHERE seq = $1";
+        let params = [
+            (&message as _, Type::INT8),
+            (&outcome.verdict as _, Type::TEXT),
+            (&&*text(&outcome.reason) as _, Type::TEXT),
+            (&matches!(outcome.effect, Effect::Kept { open: true }) as _, Type::BOOL),
+        ];
+        Ok(tx.execute_typed(sql, &params).await?)
+    };
+    tokio::try_join!(end_attempt(inner, tx, plan, skew), left, close)?;
     Ok(())
 }
 
