@@ -14,6 +14,8 @@ mod clock_tests;
 mod cluster_rig_tests;
 #[cfg(test)]
 mod cluster_tests;
+#[cfg(test)]
+mod cluster_turns_tests;
 mod compose;
 mod config;
 mod crews;
@@ -25,6 +27,7 @@ mod metrics;
 mod once;
 mod outcome;
 mod ownership;
+mod post;
 mod preview;
 mod published;
 mod relief;
@@ -56,7 +59,7 @@ use self::bot::{Bot, Open};
 use self::client::Clients;
 use self::membership::Membership;
 use self::outcome::KILLED;
-use self::ownership::Post;
+use self::post::Post;
 use self::relief::Relief;
 use self::report::Reports;
 use self::shared::Shared;

@@ -2,17 +2,16 @@
 //! and lets go of what was lost. Only with a store that replicas share.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::bot::Bot;
-use super::crews::{Crew, Decision, Planner, Situation, crews};
+use super::crews::{Crew, Decision, Situation};
 use super::membership::{BEAT, Heard, Membership, keep_beating};
 use super::published::{Published, hashes};
 use super::shared::Shared;
@@ -21,95 +20,6 @@ use crate::store::{Cluster, StoreError};
 
 /// How long other questions may take that are asked anew anyway.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
-/// Bots that are claimed at once, about: one by one they would take too long after another replica's death.
-const AT_ONCE: usize = 200;
-
-type CrewsOf = (Arc<Settings>, Arc<[Crew]>);
-
-/// What is remembered from beat to beat.
-#[derive(Default)]
-pub(super) struct Post {
-    planner: Mutex<Planner>,
-    /// The crews of the config that they were reckoned for.
-    crews: Mutex<Option<CrewsOf>>,
-    /// Bots that a claim that failed may have made ours all the same.
-    doubtful: Mutex<Vec<Arc<str>>>,
-    /// Crews that could not be taken, and how often in a row; by their first bots.
-    failed: Mutex<HashMap<Arc<str>, u32>>,
-    /// Whether some bots of the config may have no row yet.
-    enlist_owed: AtomicBool,
-    /// Workers of bots that leave us, until they have ended.
-    ending: Mutex<Vec<TaskTracker>>,
-    /// Nothing is taken any more.
-    closing: CancellationToken,
-    /// No more beats.
-    ended: CancellationToken,
-}
-
-impl Post {
-    pub(super) fn enlist(&self) {
-        self.enlist_owed.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn close(&self) {
-        self.closing.cancel();
-    }
-
-    fn crews_of(&self, settings: &Arc<Settings>) -> Arc<[Crew]> {
-        let mut known = self.crews.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, crews)) = known.as_ref().filter(|(of, _)| Arc::ptr_eq(of, settings)) {
-            return Arc::clone(crews);
-        }
-        let crews: Arc<[Crew]> = crews(&settings.bots).into();
-        *known = Some((Arc::clone(settings), Arc::clone(&crews)));
-        crews
-    }
-
-    /// What to claim together, from the last one on. What could not be taken goes last and alone: it may be to blame, and
-    /// must not keep others waiting.
-    fn batches(&self, mut claim: Vec<Crew>) -> Vec<Vec<Crew>> {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.retain(|first, _| claim.iter().any(|crew| crew[0] == *first));
-        claim.sort_by_key(|crew| failed.get(&crew[0]).copied().unwrap_or(0));
-        let mut batches: Vec<Vec<Crew>> = Vec::new();
-        for crew in claim {
-            let fits = |batch: &Vec<Crew>| batch.iter().map(Vec::len).sum::<usize>() + crew.len() <= AT_ONCE;
-            match batches.last_mut().filter(|batch| fits(batch) && !failed.contains_key(&crew[0])) {
-                Some(batch) => batch.push(crew),
-                None => batches.push(vec![crew]),
-            }
-        }
-        batches.reverse();
-        batches
-    }
-
-    /// Whether these could be asked for together.
-    fn tried(&self, batch: &[Crew], well: bool) {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        for crew in batch {
-            if well {
-                failed.remove(&crew[0]);
-            } else {
-                *failed.entry(Arc::clone(&crew[0])).or_default() += 1;
-            }
-        }
-    }
-
-    fn ends(&self, tasks: TaskTracker) {
-        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
-        ending.retain(|tasks| !tasks.is_empty());
-        ending.push(tasks);
-    }
-
-    /// Workers that may have a message in flight though their bots are on their way to others.
-    pub(super) fn ending(&self) -> Vec<TaskTracker> {
-        std::mem::take(&mut *self.ending.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn doubtful(&self) -> std::sync::MutexGuard<'_, Vec<Arc<str>>> {
-        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A bot that leaves, with its workers if it has some.
 type Departure = (Arc<Bot>, Option<Running>);
