@@ -6,6 +6,7 @@
 //! transactions. Positions per bot count up by one from 1 and are never reused.
 
 mod cluster;
+mod common;
 pub mod copy;
 mod metrics;
 pub mod postgres;

@@ -9,7 +9,8 @@ use super::db::{Fault, again, text, transaction};
 use super::outcome::UNKNOWN;
 use super::skew::{self, Skew};
 use super::{Inner, NOW_MS, parts};
-use crate::model::{Fingerprint, How, Millis};
+use crate::model::Millis;
+use crate::store::common::covers;
 use crate::store::{AttemptTimes, Begin, Begun, RobotState, StoreError};
 
 pub(super) async fn robot(
@@ -80,7 +81,7 @@ pub(super) async fn begin(inner: &Inner, begin: &Begin) -> Result<Begun, StoreEr
         bot: inner.names.bot(&inner.db, &begin.bot).await?,
         robot: inner.names.robot(&inner.db, &begin.robot).await?,
         alerts,
-        covers: write_covers(&begin.covers),
+        covers: covers::write(&begin.covers),
     };
     if inner.me.is_empty() && !begin.covers.is_empty() {
         return Err(Speaker::new(inner, start.bot).map_or_else(|error| error, |_| StoreError::Fenced));
@@ -245,15 +246,4 @@ pub(super) async fn write_robot(tx: &Transaction<'_>, id: i32, state: &RobotStat
     ];
     tx.execute_typed(sql, &params).await?;
     Ok(())
-}
-
-/// 17 bytes an entry: position, fingerprint (both little endian), how. As in the embedded engine.
-pub(super) fn write_covers(covers: &[(i64, Fingerprint, How)]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(covers.len() * 17);
-    for (pos, fingerprint, how) in covers {
-        out.extend_from_slice(&pos.to_le_bytes());
-        out.extend_from_slice(&fingerprint.0.to_le_bytes());
-        out.push(u8::from(*how == How::Counted));
-    }
-    out
 }

@@ -10,7 +10,8 @@ use super::Inner;
 use super::db::{Fault, again};
 use super::feed::{HEAD_COLUMNS, read_head, status, tell};
 use super::heads::AFTER;
-use crate::model::{Fingerprint, How, Kind, MessageId};
+use crate::model::{Fingerprint, Kind, MessageId};
+use crate::store::common::covers;
 use crate::store::{BotImage, Counters, OpenMessage, StoreError, ToldState};
 
 /// A bot that is ours by now, before the feed knows it.
@@ -107,21 +108,8 @@ fn open_message(row: &Row) -> Result<OpenMessage, StoreError> {
         group: row.get::<_, i64>(4).cast_unsigned(),
         attempts: row.get::<_, i32>(5).cast_unsigned(),
         body: row.get::<_, Option<Vec<u8>>>(6).unwrap_or_default().into(),
-        covers: read_covers(row.get::<_, Option<&[u8]>>(7).unwrap_or_default()),
+        covers: covers::read(row.get::<_, Option<&[u8]>>(7).unwrap_or_default()),
     })
-}
-
-/// Reads what [`super::attempts::write_covers`] writes.
-fn read_covers(bytes: &[u8]) -> Vec<(i64, Fingerprint, How)> {
-    let (entries, _) = bytes.as_chunks::<17>();
-    let number = |entry: &[u8; 17], at: usize| {
-        entry[at..at + 8].iter().rev().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte))
-    };
-    let how = |code| if code == 0 { How::Named } else { How::Counted };
-    entries
-        .iter()
-        .map(|entry| (number(entry, 0).cast_signed(), Fingerprint(number(entry, 8)), how(entry[16])))
-        .collect()
 }
 
 /// How far the heads of some bots have been read.
@@ -208,21 +196,4 @@ pub(super) async fn page(inner: &Inner, cursors: &mut Cursors<'_>) -> Result<boo
     // A full page ended somewhere inside a bot. Of those that had some there may be more farther on.
     cursors.at = if i64::try_from(rows.len()).is_ok_and(|rows| rows < PAGE) { first } else { at };
     Ok(true)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
-    use super::super::attempts::write_covers;
-    use super::*;
-
-    #[test]
-    fn covers_survive() {
-        let covers = [
-            (1, Fingerprint(0), How::Named),
-            (i64::MAX, Fingerprint(u64::MAX), How::Counted),
-            (0x0102_0304_0506_0708, Fingerprint(0x1122_3344_5566_7788), How::Named),
-        ];
-        assert_eq!(read_covers(&write_covers(&covers)), covers);
-    }
 }

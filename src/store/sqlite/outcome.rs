@@ -7,10 +7,10 @@ use rusqlite::{OptionalExtension, params};
 use super::fault::Fault;
 use super::parts;
 use super::queue::Step;
-use super::replay::write_covers;
 use super::reserve::no_room;
 use super::tx::{Tx, status_code};
 use crate::model::{How, Millis, StormState};
+use crate::store::common::covers;
 use crate::store::{AttemptTimes, Begin, Begun, Effect, NewDeadLetter, Outcome, RobotState, StoreError, ToldState};
 
 /// Alerts whose outcome is written in one transaction. What is more follows in the next ones, and the attempt ends
@@ -67,7 +67,7 @@ fn write_message(tx: &Tx<'_>, begin: &Begin, bot: i64, robot: i64, alerts: &str)
             begin.started_ms,
             begin.text,
             alerts,
-            write_covers(&begin.covers),
+            covers::write(&begin.covers),
             &begin.body[..],
         ],
         |row| row.get(0),

@@ -9,7 +9,8 @@ use rusqlite::Connection;
 use super::fault::Fault;
 use super::memory::Memory;
 use super::tx::{BOT_COLUMNS, HEAD_COLUMNS, is_silent, read_bot, read_head, status};
-use crate::model::{Fingerprint, Head, How, Kind, MessageId, StormState};
+use crate::model::{Fingerprint, Head, Kind, MessageId, StormState};
+use crate::store::common::covers;
 use crate::store::{BotImage, Feed, OpenMessage, StoreError, ToldState};
 
 /// Heads handed to the feed at once.
@@ -203,49 +204,9 @@ fn open_messages(conn: &Connection) -> Result<Vec<(i64, OpenMessage)>, Fault> {
             group: row.get::<_, i64>(4)?.cast_unsigned(),
             attempts: row.get(5)?,
             body: row.get::<_, Option<Vec<u8>>>(6)?.unwrap_or_default().into(),
-            covers: read_covers(&row.get::<_, Option<Vec<u8>>>(7)?.unwrap_or_default()),
+            covers: covers::read(&row.get::<_, Option<Vec<u8>>>(7)?.unwrap_or_default()),
         };
         out.push((row.get(0)?, message));
     }
     Ok(out)
-}
-
-/// 17 bytes an entry: position, fingerprint (both little endian), how.
-pub(super) fn write_covers(covers: &[(i64, Fingerprint, How)]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(covers.len() * 17);
-    for (pos, fingerprint, how) in covers {
-        out.extend_from_slice(&pos.to_le_bytes());
-        out.extend_from_slice(&fingerprint.0.to_le_bytes());
-        out.push(u8::from(*how == How::Counted));
-    }
-    out
-}
-
-/// Reads [`write_covers`].
-fn read_covers(bytes: &[u8]) -> Vec<(i64, Fingerprint, How)> {
-    let (entries, _) = bytes.as_chunks::<17>();
-    let number = |entry: &[u8; 17], at: usize| {
-        entry[at..at + 8].iter().rev().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte))
-    };
-    let how = |code| if code == 0 { How::Named } else { How::Counted };
-    entries
-        .iter()
-        .map(|entry| (number(entry, 0).cast_signed(), Fingerprint(number(entry, 8)), how(entry[16])))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
-    use super::*;
-
-    #[test]
-    fn covers_survive() {
-        let covers = [
-            (1, Fingerprint(0), How::Named),
-            (i64::MAX, Fingerprint(u64::MAX), How::Counted),
-            (0x0102_0304_0506_0708, Fingerprint(0x1122_3344_5566_7788), How::Named),
-        ];
-        assert_eq!(read_covers(&write_covers(&covers)), covers);
-    }
 }
