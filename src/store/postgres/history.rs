@@ -11,6 +11,7 @@ use super::Inner;
 use super::db::{Db, Fault, again, text, transaction};
 use super::parts::{self, Window};
 use crate::model::{How, Kind, MessageId};
+use crate::store::common;
 use crate::store::{MessagePage, MessageQuery, MessageRow, MessageSlice, StoreError};
 
 /// A search that takes longer is given up, with a hint.
@@ -19,8 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_secs(10);
 /// Bytes of texts and alerts on one page of messages, beyond its first message.
 const PAGE_BYTES: usize = 32 << 20;
-/// Rows of a page.
-const MAX_LIMIT: u32 = 1_000;
 /// Texts that are searched at once.
 const SEARCHED: usize = 200;
 
@@ -176,7 +175,7 @@ async fn page(conn: &mut Object, db: &Db, query: &MessageQuery) -> Result<Messag
 
 /// Finds the messages of a page, newest first, until it is full.
 async fn search(tx: &Transaction<'_>, query: &MessageQuery, bot: Option<i32>) -> Result<Found, Fault> {
-    let limit = usize::try_from(query.limit.clamp(1, MAX_LIMIT)).unwrap_or(1);
+    let limit = usize::try_from(common::limit(query.limit)).unwrap_or(1);
     let needle = query.q.as_deref().filter(|q| !q.is_empty()).map(|q| text(q).to_lowercase());
     // One row more than fits says that there is a next page.
     let batch = if needle.is_some() { SEARCHED } else { limit + 1 };

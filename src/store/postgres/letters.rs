@@ -11,10 +11,8 @@ use super::db::{Fault, again, text, transaction};
 use super::takeover::vanished;
 use super::{Inner, feed, readers};
 use crate::model::{HeadFlags, Millis, Status, ToldAlert};
+use crate::store::common;
 use crate::store::{DeadLetter, StoreError};
-
-/// Rows of a list.
-const MAX_LIMIT: u32 = 1_000;
 
 /// The alert of a dead letter's row.
 pub(super) fn read_alert(json: &str) -> Result<ToldAlert, Fault> {
@@ -36,7 +34,7 @@ pub(super) async fn list(
         let params = [
             (&after.unwrap_or(i64::MAX) as _, Type::INT8),
             (&bot.as_deref() as _, Type::TEXT),
-            (&i64::from(limit.clamp(1, MAX_LIMIT)) as _, Type::INT8),
+            (&i64::from(common::limit(limit)) as _, Type::INT8),
         ];
         Ok::<_, Fault>(conn.query_typed(sql, &params).await?)
     })?;

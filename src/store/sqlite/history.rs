@@ -9,6 +9,8 @@ use super::fault::Fault;
 use super::parts::{self, Window};
 use super::tx::{SILENT, count, keys, status};
 use crate::model::{Fingerprint, How, Kind, MessageId};
+use crate::store::common;
+use crate::store::common::deliveries::{Cursor, Page};
 use crate::store::{
     DeadLetter, Delivery, DeliveryPage, DeliveryQuery, DeliveryState, MessagePage, MessageQuery, MessageRow,
     MessageSlice, StoreError,
@@ -18,8 +20,6 @@ use crate::store::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of texts and alerts on one page of messages, beyond its first message.
 const PAGE_BYTES: usize = 32 << 20;
-/// Rows of a page.
-const MAX_LIMIT: u32 = 1_000;
 
 const COLUMNS: &str = "m.seq, b.name, m.at_ms, m.verdict, m.attempts, m.reason, m.kind, m.id, m.text, m.alerts";
 
@@ -103,7 +103,7 @@ fn bot_id(conn: &Connection, name: &str) -> Result<Option<i64>, Fault> {
 
 /// Messages, newest first.
 pub(super) fn messages(conn: &Connection, query: &MessageQuery) -> Result<MessagePage, Fault> {
-    let limit = usize::try_from(query.limit.clamp(1, MAX_LIMIT)).unwrap_or(1);
+    let limit = usize::try_from(common::limit(query.limit)).unwrap_or(1);
     let bot = match &query.bot {
         None => None,
         Some(name) => match bot_id(conn, name)? {
@@ -166,42 +166,9 @@ fn passes(row: &Row<'_>, verdict: Option<&str>, needle: Option<&str>) -> Result<
     }
 }
 
-/// Where a page of deliveries begins: after this row of this section.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Cursor {
-    state: DeliveryState,
-    /// A head's key, a told state's bot, or a dead letter's id.
-    first: i64,
-    /// A told state's fingerprint.
-    second: i64,
-}
-
-/// The order of the sections.
-const SECTIONS: [(DeliveryState, char); 3] =
-    [(DeliveryState::Waiting, 'w'), (DeliveryState::Told, 't'), (DeliveryState::Dead, 'd')];
-
-impl Cursor {
-    const fn start(state: DeliveryState) -> Self {
-        Self { state, first: i64::MIN, second: i64::MIN }
-    }
-
-    fn write(self) -> String {
-        let letter = SECTIONS.iter().find(|(state, _)| *state == self.state).map_or('w', |(_, letter)| *letter);
-        format!("{letter}{:016x}{:016x}", self.first, self.second)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (state, letter) = SECTIONS.iter().find(|(_, letter)| text.starts_with(*letter))?;
-        let digits = text.strip_prefix(*letter)?;
-        let (first, second) = digits.split_at_checked(16)?;
-        let number = |digits: &str| Fingerprint::parse(digits).map(|number| number.0.cast_signed());
-        Some(Self { state: *state, first: number(first)?, second: number(second)? })
-    }
-}
-
-/// A page of deliveries: what waits, then what was told, then dead letters.
+/// A page of deliveries. A cursor is a head's key, a told state's bot and fingerprint, or a dead letter's id.
 pub(super) fn deliveries(conn: &Connection, query: &DeliveryQuery) -> Result<DeliveryPage, Fault> {
-    let limit = usize::try_from(query.limit.clamp(1, MAX_LIMIT)).unwrap_or(1);
+    let mut page = Page::new(query)?;
     let bot = match &query.bot {
         None => None,
         Some(name) => match bot_id(conn, name)? {
@@ -209,38 +176,17 @@ pub(super) fn deliveries(conn: &Connection, query: &DeliveryQuery) -> Result<Del
             None => return Ok(DeliveryPage::default()),
         },
     };
-    let after = match &query.after {
-        None => None,
-        Some(text) => Some(Cursor::parse(text).ok_or(StoreError::NotFound)?),
-    };
-    let mut lines: Vec<(Cursor, Delivery)> = Vec::new();
-    let mut begun = after.is_none();
-    for (state, _) in SECTIONS {
-        let from = match after {
-            Some(after) if after.state == state => after,
-            _ => Cursor::start(state),
-        };
-        begun |= after.is_some_and(|after| after.state == state);
-        if !begun || !(query.states.is_empty() || query.states.contains(&state)) || lines.len() > limit {
-            continue;
+    for from in page.starts.clone() {
+        if page.want() == 0 {
+            break;
         }
-        // One more than asked says whether there is a next page.
-        let want = i64::try_from(limit + 1 - lines.len()).unwrap_or(i64::MAX);
-        section(conn, from, bot, want, &mut lines)?;
+        section(conn, from, bot, &mut page)?;
     }
-    let more = lines.len() > limit;
-    lines.truncate(limit);
-    let next = lines.last().filter(|_| more).map(|(cursor, _)| cursor.write());
-    Ok(DeliveryPage { rows: lines.into_iter().map(|(_, delivery)| delivery).collect(), next })
+    Ok(page.finish())
 }
 
-fn section(
-    conn: &Connection,
-    from: Cursor,
-    bot: Option<i64>,
-    want: i64,
-    lines: &mut Vec<(Cursor, Delivery)>,
-) -> Result<(), Fault> {
+fn section(conn: &Connection, from: Cursor, bot: Option<i64>, page: &mut Page) -> Result<(), Fault> {
+    let want = page.want();
     let (low, high) = bot.map_or((i64::MIN, i64::MAX), keys);
     let (first_bot, last_bot) = bot.map_or((i64::MIN, i64::MAX), |bot| (bot, bot));
     let told_from = match bot {
@@ -272,7 +218,7 @@ fn section(
     let mut rows = statement.query(values)?;
     while let Some(row) = rows.next()? {
         let cursor = Cursor { state: from.state, first: row.get(0)?, second: row.get(1)? };
-        lines.push((cursor, read_delivery(row, from.state)?));
+        page.add(cursor, read_delivery(row, from.state)?);
     }
     Ok(())
 }
@@ -297,7 +243,7 @@ pub(super) fn dead_letters(
     let sql = "SELECT d.id, b.name, d.at_ms, d.reason, d.alert FROM dead_letters d JOIN bots b ON b.id = d.bot \
          WHERE d.id < ?1 AND (?2 IS NULL OR b.name = ?2) ORDER BY d.id DESC LIMIT ?3";
     let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query(params![after.unwrap_or(i64::MAX), bot, limit.clamp(1, MAX_LIMIT)])?;
+    let mut rows = statement.query(params![after.unwrap_or(i64::MAX), bot, common::limit(limit)])?;
     let mut letters = Vec::new();
     while let Some(row) = rows.next()? {
         letters.push(DeadLetter {
@@ -320,23 +266,4 @@ pub(super) fn dead_letter_counts(conn: &Connection) -> Result<Vec<(Arc<str>, u64
         .query_map([], |row| Ok((row.get::<_, String>(0)?.into(), count(row, 1)?)))?
         .collect::<Result<_, _>>()?;
     Ok(counts)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
-    use super::*;
-
-    #[test]
-    fn cursors_survive_and_foreign_text_is_none() {
-        for (state, first, second) in
-            [(DeliveryState::Waiting, 7, 0), (DeliveryState::Told, 3, i64::MIN), (DeliveryState::Dead, i64::MAX, -1)]
-        {
-            let cursor = Cursor { state, first, second };
-            assert_eq!(Cursor::parse(&cursor.write()), Some(cursor));
-        }
-        for text in ["", "w", "x00000000000000070000000000000000", "w7", "d0000000000000007é000000000000000"] {
-            assert_eq!(Cursor::parse(text), None, "{text}");
-        }
-    }
 }
