@@ -2,6 +2,7 @@
 
 pub(super) mod covers;
 pub(super) mod deliveries;
+pub(super) mod gone;
 
 /// Rows of a page, or of any other list for people.
 const MAX_LIMIT: u32 = 1_000;

@@ -3,24 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use deadpool_postgres::Object;
-use serde_json::Value;
+use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Row, Transaction};
 
 use super::books::{Books, Speaker, count};
 use super::db::{Fault, again, transaction};
+use super::feed::{HEAD_COLUMNS, read_head};
 use super::heads::{self, Copy, Gone};
 use super::takeover::vanished;
 use super::{Inner, feed, outcome, skew};
-use crate::model::{Alert, Fingerprint, How, Labels, Millis, Notification, Status, ToldAlert};
+use crate::model::Millis;
+use crate::store::common::gone::{self, Parsed};
 use crate::store::{NewDeadLetter, StoreError};
 
 /// Heads moved in one transaction.
 const STEP: i64 = 500;
-/// Characters of a summary that are kept.
-const SUMMARY_CHARS: usize = 1_000;
 /// Bytes of dead letters that are written at once, beyond one of them.
 const LETTERS_BYTES: usize = 4 << 20;
 
@@ -130,40 +128,6 @@ async fn give_up_open(inner: &Inner, tx: &Transaction<'_>, plan: &Plan<'_>) -> R
     Ok(())
 }
 
-/// A head as a dead letter shows it.
-struct Dying {
-    pos: i64,
-    body: i64,
-    idx: i32,
-    via: String,
-    group: i64,
-    severity: i16,
-    alert: ToldAlert,
-}
-
-fn read_dying(row: &Row) -> Result<Dying, Fault> {
-    let status = if row.try_get::<_, i16>(6)? == 0 { Status::Firing } else { Status::Resolved };
-    let alert = ToldAlert {
-        fingerprint: Fingerprint(row.try_get::<_, i64>(5)?.cast_unsigned()),
-        status,
-        how: How::Named,
-        severity: "unknown".to_owned(),
-        labels: Labels::new(),
-        summary: String::new(),
-        starts_ms: row.try_get(8)?,
-        ends_ms: row.try_get(9)?,
-    };
-    Ok(Dying {
-        pos: row.try_get(0)?,
-        body: row.try_get(1)?,
-        idx: row.try_get(2)?,
-        via: row.try_get::<_, Option<String>>(3)?.unwrap_or_default(),
-        group: row.try_get(4)?,
-        severity: row.try_get(7)?,
-        alert,
-    })
-}
-
 /// Makes dead letters of heads. Bodies are read one by one: the heads of a large one follow each other.
 async fn bury(
     tx: &Transaction<'_>,
@@ -172,22 +136,24 @@ async fn bury(
     books: &mut Books,
     bodies: &mut Vec<i64>,
 ) -> Result<(), Fault> {
-    let sql = "SELECT h.pos, h.body, h.idx, v.text, h.grp, h.fp, h.status, h.severity, h.starts_ms, h.ends_ms, h.via \
-         FROM alarmbell.heads h LEFT JOIN alarmbell.vias v ON v.id = h.via \
-         WHERE h.bot = $1 AND h.pos = ANY($2) ORDER BY h.pos";
-    let rows = tx.query_typed(sql, &[(&plan.speaker.bot, Type::INT4), (&positions, Type::INT8_ARRAY)]).await?;
+    let sql = format!(
+        "SELECT {HEAD_COLUMNS}, v.text FROM alarmbell.heads h LEFT JOIN alarmbell.vias v ON v.id = h.via \
+         WHERE h.bot = $1 AND h.pos = ANY($2) ORDER BY h.pos"
+    );
+    let rows = tx.query_typed(&sql, &[(&plan.speaker.bot, Type::INT4), (&positions, Type::INT8_ARRAY)]).await?;
     let mut vias: HashMap<String, i32> = HashMap::new();
     let mut read: Option<Parsed> = None;
     let (mut letters, mut bytes) = (Vec::new(), 0);
     for row in &rows {
-        let head = read_dying(row)?;
+        let (_, head) = read_head(row);
+        let via = row.try_get::<_, Option<String>>("text")?.unwrap_or_default();
         let parsed = match read.take() {
             Some(parsed) if parsed.id == head.body => parsed,
             _ => parse(tx, head.body).await?,
         };
         let parsed = read.insert(parsed);
-        vias.insert(head.via.clone(), row.try_get(10)?);
-        let letter = letter(head, parsed);
+        vias.insert(via.clone(), head.via.cast_signed());
+        let letter = gone::letter(&head, via, parsed);
         bytes += letter.body.len();
         letters.push(letter);
         if bytes >= LETTERS_BYTES {
@@ -211,55 +177,9 @@ async fn flush(
     outcome::die(tx, plan.speaker.bot, &written, &vias, plan.now_ms, books, bodies).await
 }
 
-struct Parsed {
-    id: i64,
-    /// Empty when it can not be read.
-    alerts: Vec<Alert>,
-    json: Value,
-}
-
 async fn parse(tx: &Transaction<'_>, id: i64) -> Result<Parsed, Fault> {
     let sql = "SELECT body FROM alarmbell.bodies WHERE id = $1";
     let row = tx.query_typed_opt(sql, &[(&id, Type::INT8)]).await?;
     let body: &[u8] = row.as_ref().map(|row| row.try_get(0)).transpose()?.unwrap_or_default();
-    let alerts = Notification::parse(body).map(|notification| notification.alerts).unwrap_or_default();
-    Ok(Parsed { id, alerts, json: serde_json::from_slice(body).unwrap_or(Value::Null) })
-}
-
-/// A dead letter made of a head and its body alone.
-fn letter(head: Dying, parsed: &Parsed) -> NewDeadLetter {
-    let idx = usize::try_from(head.idx).unwrap_or(usize::MAX);
-    let mut told = head.alert;
-    if let Some(alert) = parsed.alerts.get(idx) {
-        // The configured levels are not known here; the label says most.
-        let severity = alert.label("severity");
-        if !severity.is_empty() {
-            severity.clone_into(&mut told.severity);
-        }
-        told.labels = alert.labels.clone();
-        let text = ["summary", "description", "message"].iter().find_map(|name| alert.annotations.get(*name));
-        told.summary = text.map(|text| text.chars().take(SUMMARY_CHARS).collect()).unwrap_or_default();
-    }
-    NewDeadLetter {
-        pos: head.pos,
-        via: head.via,
-        group: head.group.cast_unsigned(),
-        alert: told,
-        body: Bytes::from(alone(&parsed.json, idx).to_string()),
-        reason: "the bot is gone from the configuration, and no other bot is left to tell".to_owned(),
-        severity: u8::try_from(head.severity).unwrap_or(u8::MAX),
-    }
-}
-
-/// The webhook body with one of its alerts.
-fn alone(body: &Value, idx: usize) -> Value {
-    let Some(fields) = body.as_object() else { return Value::Null };
-    let fields = fields.iter().map(|(name, value)| {
-        let value = match value.as_array().and_then(|list| list.get(idx)) {
-            Some(alert) if name == "alerts" => Value::Array(vec![alert.clone()]),
-            _ => value.clone(),
-        };
-        (name.clone(), value)
-    });
-    Value::Object(fields.collect())
+    Ok(Parsed::new(id, body))
 }

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
-use serde_json::Value;
 
 use super::fault::Fault;
 use super::outcome;
 use super::queue::Step;
 use super::tx::{HEAD_COLUMNS, Tx, is_silent, key, read_head};
-use crate::model::{Alert, Head, HeadFlags, How, Labels, Millis, Notification, ToldAlert};
+use crate::model::{Head, HeadFlags, Millis, ToldAlert};
+use crate::store::common::gone::{self, Parsed};
 use crate::store::{NewDeadLetter, StoreError};
 
 /// Heads moved in one transaction.
 const STEP: usize = 200;
-/// Characters of a summary that are kept.
-const SUMMARY_CHARS: usize = 1_000;
 
 /// How far a move has come.
 #[derive(Clone, Default)]
@@ -26,13 +23,6 @@ pub(super) struct Progress {
     upto: Option<i64>,
     /// The body that was read last: the heads of a large one follow each other.
     body: Option<Arc<Parsed>>,
-}
-
-struct Parsed {
-    id: i64,
-    /// Empty when it can not be read.
-    alerts: Vec<Alert>,
-    json: Value,
 }
 
 /// Moves the next heads of `from`.
@@ -112,23 +102,13 @@ fn letter(tx: &Tx<'_>, head: &Head, done: &mut Progress) -> Result<NewDeadLetter
         Some(parsed) if parsed.id == head.body => parsed.clone(),
         _ => done.body.insert(Arc::new(parse(tx, head.body)?)).clone(),
     };
-    let idx = usize::try_from(head.idx).unwrap_or(usize::MAX);
-    let alert = parsed.alerts.get(idx);
     let via = tx
         .conn
         .prepare_cached("SELECT text FROM vias WHERE id = ?1")?
         .query_row([head.via], |row| row.get::<_, String>(0))
         .optional()?
         .unwrap_or_default();
-    Ok(NewDeadLetter {
-        pos: head.pos,
-        via,
-        group: head.group,
-        alert: told_alert(head, alert),
-        body: Bytes::from(alone(&parsed.json, idx).to_string()),
-        reason: "the bot is gone from the configuration, and no other bot is left to tell".to_owned(),
-        severity: head.severity,
-    })
+    Ok(gone::letter(head, via, &parsed))
 }
 
 fn parse(tx: &Tx<'_>, id: i64) -> Result<Parsed, Fault> {
@@ -138,40 +118,7 @@ fn parse(tx: &Tx<'_>, id: i64) -> Result<Parsed, Fault> {
         .query_row([id], |row| row.get::<_, Vec<u8>>(0))
         .optional()?
         .unwrap_or_default();
-    let alerts = Notification::parse(&body).map(|notification| notification.alerts).unwrap_or_default();
-    Ok(Parsed { id, alerts, json: serde_json::from_slice(&body).unwrap_or(Value::Null) })
-}
-
-/// The webhook body with one of its alerts.
-fn alone(body: &Value, idx: usize) -> Value {
-    let Some(fields) = body.as_object() else { return Value::Null };
-    let fields = fields.iter().map(|(name, value)| {
-        let value = match value.as_array().and_then(|list| list.get(idx)) {
-            Some(alert) if name == "alerts" => Value::Array(vec![alert.clone()]),
-            _ => value.clone(),
-        };
-        (name.clone(), value)
-    });
-    Value::Object(fields.collect())
-}
-
-fn told_alert(head: &Head, alert: Option<&Alert>) -> ToldAlert {
-    let annotation = |alert: &Alert| {
-        let text = ["summary", "description", "message"].iter().find_map(|name| alert.annotations.get(*name));
-        text.map(|text| text.chars().take(SUMMARY_CHARS).collect::<String>())
-    };
-    // The configured levels are not known here; the label says most.
-    let severity = alert.map_or("", |alert| alert.label("severity"));
-    ToldAlert {
-        fingerprint: head.fingerprint,
-        status: head.status,
-        how: How::Named,
-        severity: if severity.is_empty() { "unknown" } else { severity }.to_owned(),
-        labels: alert.map_or_else(Labels::new, |alert| alert.labels.clone()),
-        summary: alert.and_then(annotation).unwrap_or_default(),
-        starts_ms: head.starts_ms,
-        ends_ms: head.ends_ms,
-    }
+    Ok(Parsed::new(id, &body))
 }
 
 /// Appends a dead letter's alert anew and removes the letter.
