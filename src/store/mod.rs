@@ -69,6 +69,26 @@ pub struct NewHead {
     pub ends_ms: Millis,
 }
 
+impl NewHead {
+    /// The head as it is stored at a position, with the ids of its body and of what it has as `via`.
+    const fn stored(&self, pos: i64, body: i64, via: u32, accepted_ms: Millis) -> Head {
+        Head {
+            pos,
+            body,
+            idx: self.idx,
+            fingerprint: self.fingerprint,
+            group: self.group,
+            status: self.status,
+            severity: self.severity,
+            flags: self.flags,
+            starts_ms: self.starts_ms,
+            ends_ms: self.ends_ms,
+            accepted_ms,
+            via,
+        }
+    }
+}
+
 /// One webhook to append.
 #[derive(Clone, Debug)]
 pub struct Append {

@@ -318,20 +318,8 @@ impl Batch {
             .zip(&self.bodies)
             .flat_map(|(job, body)| job.append.heads.iter().map(move |new| (job, *body, new)));
         for (at, (job, body, new)) in all.enumerate() {
-            let head = Head {
-                pos: first.get(&self.bot[at]).copied().unwrap_or_default() + self.rank[at],
-                body,
-                idx: new.idx,
-                fingerprint: new.fingerprint,
-                group: new.group,
-                status: new.status,
-                severity: new.severity,
-                flags: new.flags,
-                starts_ms: new.starts_ms,
-                ends_ms: new.ends_ms,
-                accepted_ms: job.append.received_ms,
-                via: self.via[at].cast_unsigned(),
-            };
+            let pos = first.get(&self.bot[at]).copied().unwrap_or_default() + self.rank[at];
+            let head = new.stored(pos, body, self.via[at].cast_unsigned(), job.append.received_ms);
             out.push((new.bot.clone(), head));
         }
         out

@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 use super::fault::Fault;
 use super::memory::{Bot, Counts, Memory, Totals};
 use crate::model::{Fingerprint, Head, HeadFlags, Status};
-use crate::store::{Append, Counters, NewHead, StoreError};
+use crate::store::{Append, Counters, StoreError};
 
 /// Bits of a head's key that hold its position; the bot's id is above them.
 const POS_BITS: u32 = 40;
@@ -224,7 +224,8 @@ impl Tx<'_> {
         for new in &append.heads {
             let slot = self.bot(&new.bot)?;
             let via = self.via(&new.via)?;
-            self.append_head(slot, body, len, &stored(new, body, via, append.received_ms))?;
+            // Its position is given there.
+            self.append_head(slot, body, len, &new.stored(0, body, via, append.received_ms))?;
         }
         Ok(())
     }
@@ -293,23 +294,5 @@ impl Tx<'_> {
             ])?;
         }
         Ok(())
-    }
-}
-
-/// A head before it has its position.
-fn stored(new: &NewHead, body: i64, via: u32, accepted_ms: i64) -> Head {
-    Head {
-        pos: 0,
-        body,
-        idx: new.idx,
-        fingerprint: new.fingerprint,
-        group: new.group,
-        status: new.status,
-        severity: new.severity,
-        flags: new.flags,
-        starts_ms: new.starts_ms,
-        ends_ms: new.ends_ms,
-        accepted_ms,
-        via,
     }
 }
