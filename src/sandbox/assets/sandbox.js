@@ -84,5 +84,10 @@
   };
 
   localTimes(document);
+  // A picture is taken of one moment, and of its whole height.
+  if (document.documentElement.classList.contains("bare")) {
+    document.body.dataset.height = String(document.documentElement.scrollHeight);
+    return;
+  }
   setTimeout(look, wait);
 })();

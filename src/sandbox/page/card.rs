@@ -1,21 +1,14 @@
-//! Feishu's cards and posts, drawn.
+//! Feishu's cards, drawn.
 
 use serde_json::Value;
 
 use super::html::link;
 use super::markdown::{Flavour, People, draw, image, plain};
+use super::message::{list, string};
 use crate::html::Html;
 
 /// Components are drawn to this depth; the emulator accepts five levels.
 const DEPTH: u8 = 8;
-
-fn string<'a>(value: &'a Value, path: &str) -> &'a str {
-    value.pointer(path).and_then(Value::as_str).unwrap_or("")
-}
-
-fn list<'a>(value: &'a Value, path: &str) -> &'a [Value] {
-    value.pointer(path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
 
 /// A card with its coloured head.
 pub(super) fn card(html: &mut Html, card: &Value, people: People<'_>) {
@@ -26,7 +19,11 @@ pub(super) fn card(html: &mut Html, card: &Value, people: People<'_>) {
             .raw("\"><div class=\"card-title\">");
         text_object(html, header.get("title"), people);
         for tag in list(header, "/text_tag_list").iter().take(3) {
-            html.raw("<span class=\"label head-label\">").text(string(tag, "/text/content")).raw("</span>");
+            html.raw("<span class=\"label head-label ")
+                .raw(colour(string(tag, "/color")))
+                .raw("\">")
+                .text(string(tag, "/text/content"))
+                .raw("</span>");
         }
         html.raw("</div>");
         if !string(header, "/subtitle/content").is_empty() {
@@ -45,7 +42,10 @@ pub(super) fn card(html: &mut Html, card: &Value, people: People<'_>) {
         html.raw("<p class=\"quiet\">Card template ").text(string(card, "/data/template_id"));
         html.raw(": its content is kept at the vendor.</p>");
     }
-    components(html, elements, people, DEPTH);
+    // In 2.0 each button has a line of its own, unless columns or the body say otherwise.
+    let row =
+        card.get("schema").is_none_or(|schema| schema != "2.0") || string(card, "/body/direction") == "horizontal";
+    components(html, elements, people, (DEPTH, row));
     html.raw("</div></div>");
 }
 
@@ -75,27 +75,34 @@ fn text_object(html: &mut Html, text: Option<&Value>, people: People<'_>) {
     }
 }
 
-fn components(html: &mut Html, elements: &[Value], people: People<'_>, depth: u8) {
+/// How many levels may follow, and whether buttons stand in a row.
+type Place = (u8, bool);
+
+fn components(html: &mut Html, elements: &[Value], people: People<'_>, (depth, row): Place) {
     let Some(depth) = depth.checked_sub(1) else { return };
     let mut buttons = false;
     for element in elements {
         let button = string(element, "/tag") == "button";
         if button != buttons {
-            html.raw(if button { "<div class=\"buttons\">" } else { "</div>" });
+            html.raw(match (button, row) {
+                (false, _) => "</div>",
+                (true, true) => "<div class=\"buttons\">",
+                (true, false) => "<div class=\"buttons stacked\">",
+            });
             buttons = button;
         }
-        component(html, element, people, depth);
+        component(html, element, people, (depth, row));
     }
     if buttons {
         html.raw("</div>");
     }
 }
 
-fn component(html: &mut Html, element: &Value, people: People<'_>, depth: u8) {
+fn component(html: &mut Html, element: &Value, people: People<'_>, place: Place) {
     match string(element, "/tag") {
         "markdown" => {
-            let small = matches!(string(element, "/text_size"), "notation" | "x-small");
-            html.raw(if small { "<div class=\"md small\">" } else { "<div class=\"md\">" });
+            html.raw("<div class=\"md").raw(text_size(string(element, "/text_size")));
+            html.raw(text_align(string(element, "/text_align"))).raw("\">");
             draw(html, Flavour::Card, people, string(element, "/content"));
             html.raw("</div>");
         }
@@ -129,19 +136,11 @@ fn component(html: &mut Html, element: &Value, people: People<'_>, depth: u8) {
             });
             text_object(html, element.pointer("/header/title"), people);
             html.raw("</summary><div class=\"panel-body\">");
-            components(html, list(element, "/elements"), people, depth);
+            components(html, list(element, "/elements"), people, place);
             html.raw("</div></details>");
         }
-        "column_set" => {
-            html.raw("<div class=\"columns\">");
-            for column in list(element, "/columns") {
-                html.raw("<div class=\"column\">");
-                components(html, list(column, "/elements"), people, depth);
-                html.raw("</div>");
-            }
-            html.raw("</div>");
-        }
-        "column" | "interactive_container" | "form" => components(html, list(element, "/elements"), people, depth),
+        "column_set" => column_set(html, element, people, place),
+        "column" | "interactive_container" | "form" => components(html, list(element, "/elements"), people, place),
         "note" => {
             html.raw("<div class=\"note\">");
             for part in list(element, "/elements") {
@@ -157,17 +156,118 @@ fn component(html: &mut Html, element: &Value, people: People<'_>, depth: u8) {
     }
 }
 
+/// Columns side by side; `flex_mode` says what becomes of them on a narrow screen.
+fn column_set(html: &mut Html, element: &Value, people: People<'_>, (depth, _): Place) {
+    html.raw("<div class=\"columns").raw(match string(element, "/flex_mode") {
+        "stretch" => " stretch",
+        "flow" => " flow",
+        "bisect" => " bisect",
+        "trisect" => " trisect",
+        _ => "",
+    });
+    html.raw(spacing(string(element, "/horizontal_spacing")));
+    html.raw(background(string(element, "/background_style"))).raw("\">");
+    for column in list(element, "/columns") {
+        let weight = column.get("weight").and_then(Value::as_i64).unwrap_or(1);
+        html.raw("<div class=\"column").raw(match (string(column, "/width"), weight) {
+            ("weighted", 2) => " w2",
+            ("weighted", 3) => " w3",
+            ("weighted", 4) => " w4",
+            ("weighted", 5) => " w5",
+            ("weighted", _) => " w1",
+            _ => "",
+        });
+        html.raw(match string(column, "/vertical_align") {
+            "center" => " middle",
+            "bottom" => " bottom",
+            _ => "",
+        });
+        html.raw(background(string(column, "/background_style"))).raw("\">");
+        let row = string(column, "/direction") == "horizontal";
+        components(html, list(column, "/elements"), people, (depth, row));
+        html.raw("</div>");
+    }
+    html.raw("</div>");
+}
+
+/// A class for the gap between columns: the nearest of the vendor's steps.
+fn spacing(value: &str) -> &'static str {
+    let pixels = value.strip_suffix("px").and_then(|pixels| pixels.parse::<u16>().ok());
+    match (value, pixels) {
+        ("small", _) | (_, Some(0..=5)) => " gap-s",
+        ("large", _) | (_, Some(10..=13)) => " gap-l",
+        ("extra_large", _) | (_, Some(14..)) => " gap-xl",
+        _ => "",
+    }
+}
+
+fn text_size(value: &str) -> &'static str {
+    match value {
+        "notation" | "x-small" | "xx-small" | "small" => " small",
+        "heading" | "heading-3" | "heading-4" | "large" | "medium" => " large",
+        "heading-0" | "heading-1" | "heading-2" | "x-large" | "xx-large" | "xxx-large" | "xxxx-large" => " huge",
+        _ => "",
+    }
+}
+
+fn text_align(value: &str) -> &'static str {
+    match value {
+        "center" => " center",
+        "right" => " right",
+        _ => "",
+    }
+}
+
+/// The vendor's colours come in steps, as in `red-50`; one tint for each is enough here.
+fn background(value: &str) -> &'static str {
+    match value.split('-').next().unwrap_or("") {
+        "" | "default" | "white" => "",
+        "red" | "carmine" => " tinted c-red",
+        "orange" => " tinted c-orange",
+        "yellow" => " tinted c-yellow",
+        "green" | "lime" => " tinted c-green",
+        "turquoise" => " tinted c-turquoise",
+        "blue" | "wathet" | "indigo" => " tinted c-blue",
+        "purple" | "violet" => " tinted c-purple",
+        _ => " tinted c-grey",
+    }
+}
+
+/// The class of a label in a card's head.
+fn colour(name: &str) -> &'static str {
+    match name {
+        "blue" | "wathet" | "indigo" => "c-blue",
+        "turquoise" => "c-turquoise",
+        "lime" | "green" => "c-green",
+        "orange" => "c-orange",
+        "yellow" => "c-yellow",
+        "red" => "c-red",
+        "carmine" => "c-carmine",
+        "purple" | "violet" => "c-purple",
+        "neutral" => "c-grey",
+        _ => "",
+    }
+}
+
 fn button(html: &mut Html, element: &Value, people: People<'_>) {
     let open_url = list(element, "/behaviors").iter().find(|behaviour| string(behaviour, "/type") == "open_url");
     let address = open_url.map_or_else(|| string(element, "/url"), |behaviour| string(behaviour, "/default_url"));
-    let class = match string(element, "/type") {
-        kind if kind.starts_with("primary") => "button primary",
-        kind if kind.starts_with("danger") => "button danger",
-        _ => "button",
+    let fill = string(element, "/width") == "fill";
+    let class = match (string(element, "/type"), fill) {
+        ("primary_filled", false) => "button filled",
+        ("primary_filled", true) => "button filled fill",
+        ("danger_filled", false) => "button filled danger",
+        ("danger_filled", true) => "button filled danger fill",
+        (kind, false) if kind.starts_with("primary") => "button primary",
+        (kind, true) if kind.starts_with("primary") => "button primary fill",
+        (kind, false) if kind.starts_with("danger") => "button danger",
+        (kind, true) if kind.starts_with("danger") => "button danger fill",
+        (_, false) => "button",
+        (_, true) => "button fill",
     };
     let label = |html: &mut Html| text_object(html, element.get("text"), people);
     if address.is_empty() {
-        html.raw("<span class=\"button\">");
+        html.raw("<span class=\"").raw(class).raw("\">");
         label(html);
         html.raw("</span>");
     } else {
@@ -197,56 +297,4 @@ fn table(html: &mut Html, element: &Value) {
         html.raw("</tr>");
     }
     html.raw("</table></div>");
-}
-
-/// A rich-text post: lines of tags.
-pub(super) fn post(html: &mut Html, content: &Value, people: People<'_>) {
-    let locales = ["/post/zh_cn", "/post/en_us", "/post/ja_jp"];
-    let Some(post) = locales.iter().find_map(|locale| content.pointer(locale)) else { return };
-    html.raw("<div class=\"bubble md\">");
-    if !string(post, "/title").is_empty() {
-        html.raw("<div class=\"h h4\">").text(string(post, "/title")).raw("</div>");
-    }
-    for line in list(post, "/content") {
-        html.raw("<div>");
-        for tag in line.as_array().into_iter().flatten() {
-            match string(tag, "/tag") {
-                "text" | "md" => plain(html, people, string(tag, "/text")),
-                "a" => link(html, string(tag, "/href"), "", |html| {
-                    html.text(string(tag, "/text"));
-                }),
-                "at" => people.draw(html, string(tag, "/user_id")),
-                "img" => image(html, string(tag, "/image_key"), ""),
-                _ => {}
-            }
-        }
-        html.raw("</div>");
-    }
-    html.raw("</div>");
-}
-
-/// A text message: plain, but `<at user_id="...">` mentions.
-pub(super) fn text(html: &mut Html, content: &Value, people: People<'_>) {
-    html.raw("<div class=\"bubble\">");
-    let mut rest = string(content, "/text");
-    while let Some((before, from)) = rest.split_once("<at ") {
-        plain(html, people, before);
-        let inside = from.split_once('>');
-        let id = inside.and_then(|(attributes, _)| {
-            let found = super::super::vendor::text::attributes(attributes);
-            found.into_iter().find(|(name, _)| name == "user_id").map(|(_, id)| id)
-        });
-        match (id, inside) {
-            (Some(id), Some((_, after))) => {
-                people.draw(html, &id);
-                rest = after.split_once("</at>").map_or(after, |(_, after)| after);
-            }
-            _ => {
-                html.text("<at ");
-                rest = from;
-            }
-        }
-    }
-    plain(html, people, rest);
-    html.raw("</div>");
 }

@@ -4,9 +4,7 @@ use serde_json::Value;
 
 use super::super::record::{Record, Stats};
 use super::super::rules::Rules;
-use super::card;
-use super::html::link;
-use super::markdown::{Flavour, People, draw, image, plain};
+use super::message;
 use crate::html::Html;
 use crate::model::BotKind;
 
@@ -100,7 +98,7 @@ impl Chat {
         html.raw(if self.kind == BotKind::WeCom { "BOT" } else { "机器人" }).raw("</span>");
         time(html, record);
         html.raw("</div>");
-        self.body(html, record);
+        message::body(html, self.kind, record, &self.rules.members);
         if record.mentions.all || !record.mentions.ids.is_empty() {
             html.raw("<p class=\"calls\">🔔 notifies ");
             let all = record.mentions.all.then_some("everyone");
@@ -123,16 +121,6 @@ impl Chat {
         }
         raw(html, record);
         html.raw("</details></div></div></article>");
-    }
-
-    fn body(&self, html: &mut Html, record: &Record) {
-        let json: Value = serde_json::from_str(&record.raw).unwrap_or(Value::Null);
-        let people = People { mentions: &record.mentions, members: &self.rules.members };
-        match self.kind {
-            BotKind::DingTalk => dingtalk(html, &json, record, people),
-            BotKind::WeCom => wecom(html, &json, record, people),
-            BotKind::Feishu => feishu(html, &json, record, people),
-        }
     }
 
     /// Where a chat has its input line: what the robot refused.
@@ -191,142 +179,5 @@ fn period(ms: u64) -> String {
         ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
         ms if ms % 1_000 == 0 => format!("{} s", ms / 1_000),
         ms => format!("{ms} ms"),
-    }
-}
-
-fn string<'a>(value: &'a Value, path: &str) -> &'a str {
-    value.pointer(path).and_then(Value::as_str).unwrap_or("")
-}
-
-fn list<'a>(value: &'a Value, path: &str) -> &'a [Value] {
-    value.pointer(path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-/// Mentions that the service adds by itself behind a text.
-fn appended(html: &mut Html, record: &Record, people: People<'_>) {
-    if record.mentions.all {
-        html.raw(" ");
-        people.draw(html, "all");
-    }
-    for id in record.mentions.ids.iter().filter(|id| !record.text.contains(id.as_str())) {
-        html.raw(" ");
-        people.draw(html, id);
-    }
-}
-
-fn dingtalk(html: &mut Html, json: &Value, record: &Record, people: People<'_>) {
-    match record.msgtype.as_str() {
-        "markdown" => {
-            html.raw("<div class=\"bubble md\">");
-            draw(html, Flavour::DingTalk, people, &record.text);
-            if record.mentions.all {
-                html.raw("<p>");
-                people.draw(html, "all");
-                html.raw("</p>");
-            }
-            html.raw("</div>");
-        }
-        "link" => {
-            html.raw("<div class=\"bubble linked\"><b>");
-            link(html, string(json, "/link/messageUrl"), "", |html| {
-                html.text(&record.title);
-            });
-            html.raw("</b><p class=\"quiet\">").text(&record.text).raw("</p></div>");
-        }
-        "actionCard" => {
-            html.raw("<div class=\"bubble md\">");
-            draw(html, Flavour::DingTalk, people, &record.text);
-            let single = (string(json, "/actionCard/singleTitle"), string(json, "/actionCard/singleURL"));
-            let across = single.0.is_empty() && string(json, "/actionCard/btnOrientation") == "1";
-            html.raw(if across { "<div class=\"actions across\">" } else { "<div class=\"actions\">" });
-            let buttons = list(json, "/actionCard/btns");
-            let buttons = buttons.iter().map(|button| (string(button, "/title"), string(button, "/actionURL")));
-            let single = (!single.0.is_empty()).then_some(single);
-            let several = single.is_none().then_some(buttons).into_iter().flatten();
-            for (title, address) in single.into_iter().chain(several) {
-                link(html, address, "action", |html| {
-                    html.text(title);
-                });
-            }
-            html.raw("</div></div>");
-        }
-        "feedCard" => {
-            html.raw("<div class=\"bubble\">");
-            for item in list(json, "/feedCard/links") {
-                html.raw("<p>");
-                link(html, string(item, "/messageURL"), "", |html| {
-                    html.text(string(item, "/title"));
-                });
-                html.raw("</p>");
-                image(html, string(item, "/picURL"), "");
-            }
-            html.raw("</div>");
-        }
-        _ => {
-            html.raw("<div class=\"bubble\">");
-            plain(html, people, &record.text);
-            appended(html, record, people);
-            html.raw("</div>");
-        }
-    }
-}
-
-fn wecom(html: &mut Html, json: &Value, record: &Record, people: People<'_>) {
-    html.raw("<div class=\"bubble md\">");
-    match record.msgtype.as_str() {
-        "markdown" => draw(html, Flavour::WeCom, people, &record.text),
-        "markdown_v2" => draw(html, Flavour::WeComV2, people, &record.text),
-        "text" => {
-            plain(html, people, &record.text);
-            appended(html, record, people);
-        }
-        "news" => {
-            for article in list(json, "/news/articles") {
-                html.raw("<p><b>");
-                link(html, string(article, "/url"), "", |html| {
-                    html.text(string(article, "/title"));
-                });
-                html.raw("</b><br><span class=\"quiet\">").text(string(article, "/description")).raw("</span></p>");
-            }
-        }
-        "template_card" => template_card(html, json.get("template_card").unwrap_or(&Value::Null)),
-        other => {
-            html.raw("<p class=\"quiet\">[").text(other).raw("]</p>");
-        }
-    }
-    html.raw("</div>");
-}
-
-fn template_card(html: &mut Html, card: &Value) {
-    html.raw("<div class=\"h h4\">").text(string(card, "/main_title/title")).raw("</div>");
-    for path in ["/main_title/desc", "/emphasis_content/title", "/quote_area/quote_text", "/sub_title_text"] {
-        if !string(card, path).is_empty() {
-            html.raw("<div class=\"quiet\">").text(string(card, path)).raw("</div>");
-        }
-    }
-    html.raw("<dl>");
-    for row in list(card, "/horizontal_content_list") {
-        html.raw("<dt>").text(string(row, "/keyname")).raw("</dt><dd>").text(string(row, "/value")).raw("</dd>");
-    }
-    html.raw("</dl>");
-    for jump in list(card, "/jump_list") {
-        html.raw("<p>");
-        link(html, string(jump, "/url"), "", |html| {
-            html.text(string(jump, "/title"));
-        });
-        html.raw("</p>");
-    }
-}
-
-fn feishu(html: &mut Html, json: &Value, record: &Record, people: People<'_>) {
-    let null = Value::Null;
-    let content = json.get("content").unwrap_or(&null);
-    match record.msgtype.as_str() {
-        "interactive" => card::card(html, json.get("card").unwrap_or(&null), people),
-        "post" => card::post(html, content, people),
-        "text" => card::text(html, content, people),
-        other => {
-            html.raw("<div class=\"bubble\"><p class=\"quiet\">[").text(other).raw("]</p></div>");
-        }
     }
 }

@@ -5,7 +5,10 @@ mod card;
 mod chat;
 mod html;
 mod markdown;
+mod message;
+mod post;
 mod tags;
+mod template_card;
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +17,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
@@ -127,7 +130,7 @@ async fn overview(State(sandbox): State<Sandbox>, headers: HeaderMap) -> Respons
     };
     let host = host(&headers);
     let mut html = Html::default();
-    open(&mut html, "alarmbell sandbox", version);
+    open(&mut html, "alarmbell sandbox", version, &Look::default());
     bar(&mut html, (&host, sandbox.0.auto_create), &chats, chats.is_empty());
     html.raw("<main class=\"chats\">");
     for chat in &chats {
@@ -146,18 +149,47 @@ async fn overview(State(sandbox): State<Sandbox>, headers: HeaderMap) -> Respons
     respond(StatusCode::OK, html)
 }
 
+/// How one chat's page is drawn.
+#[derive(Default)]
+struct Look {
+    /// The messages alone, as high as they are: for pictures.
+    bare: bool,
+    /// `light` or `dark` instead of what the reader's system says.
+    scheme: Option<&'static str>,
+}
+
+impl Look {
+    fn read(query: Option<&str>) -> Self {
+        let mut look = Self::default();
+        for (name, value) in url::form_urlencoded::parse(query.unwrap_or("").as_bytes()) {
+            match (&*name, &*value) {
+                ("bare", _) => look.bare = true,
+                ("scheme", "dark") => look.scheme = Some("dark"),
+                ("scheme", "light") => look.scheme = Some("light"),
+                _ => {}
+            }
+        }
+        look
+    }
+}
+
 async fn alone(
     State(sandbox): State<Sandbox>,
     Path((vendor, token)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
+    let look = Look::read(query.as_deref());
     let kind = super::control::vendor(&vendor);
     let chat = kind.and_then(|kind| sandbox.with_robot(kind, &token, |robot| chat(&token, robot, MESSAGES_ALONE)));
     let mut html = Html::default();
-    open(&mut html, "alarmbell sandbox: one chat", sandbox.version());
+    open(&mut html, "alarmbell sandbox: one chat", sandbox.version(), &look);
     let status = match chat {
         Some(chat) => {
-            html.raw("<div class=\"bar\"><h1><a href=\"/\">← All chats</a></h1></div><main class=\"chats one\">");
+            if !look.bare {
+                html.raw("<div class=\"bar\"><h1><a href=\"/\">← All chats</a></h1></div>");
+            }
+            html.raw("<main class=\"chats one\">");
             chat.draw(&mut html, true);
             html.raw("</main>");
             StatusCode::OK
@@ -172,8 +204,13 @@ async fn alone(
     respond(status, html)
 }
 
-fn open(html: &mut Html, title: &'static str, version: u64) {
-    html.raw("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\"><title>");
+fn open(html: &mut Html, title: &'static str, version: u64, look: &Look) {
+    html.raw("<!doctype html><html lang=\"en\"");
+    html.raw(if look.bare { " class=\"bare\"" } else { "" });
+    if let Some(scheme) = look.scheme {
+        html.raw(" data-scheme=\"").raw(scheme).raw("\"");
+    }
+    html.raw("><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\"><title>");
     html.raw(title).raw("</title><link rel=\"icon\" href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' fill='%23d9480f'/%3E%3C/svg%3E\">");
     html.raw("<link rel=\"stylesheet\" href=\"/assets/sandbox.css\"><script src=\"/assets/sandbox.js\" defer></script></head><body data-version=\"");
     html.text(&version.to_string()).raw("\">");

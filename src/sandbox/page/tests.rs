@@ -92,7 +92,7 @@ fn check_markup(html: &str) {
     for found in tag.captures_iter(html) {
         assert!(known.contains(&&found[2]), "<{}> in {html}", &found[2]);
         assert!(attributes.is_match(&found[3]), "{:?} in {html}", &found[3]);
-        assert!(!found[3].contains("javascript"), "{html}");
+        assert!(!found[3].contains("href=\"javascript"), "{html}");
     }
     let opened = |name: &str| html.matches(&format!("<{name}>")).count() + html.matches(&format!("<{name} ")).count();
     for name in ["span", "font", "a", "div", "p", "strong", "blockquote", "code"] {
@@ -164,6 +164,38 @@ async fn pages_have_a_strict_policy_and_load_nothing_remote() {
     assert_eq!(rig.get("/chat/dingtalk/none").await.status, 404);
 }
 
+/// A body in the vendor's richest type, with `text` in every place that takes one.
+fn rich(kind: BotKind, text: &serde_json::Value) -> serde_json::Value {
+    use serde_json::json;
+    let button = json!({"title": text, "actionURL": text});
+    let link = json!({"type": 1, "title": text, "url": text});
+    let plain = json!({"tag": "plain_text", "content": text});
+    let column =
+        json!({"tag": "column", "width": "weighted", "weight": 1, "elements": [{"tag": "markdown", "content": text}]});
+    let head = json!({"title": plain, "subtitle": plain, "text_tag_list": [{"tag": "text_tag", "text": plain, "color": text}]});
+    match kind {
+        DingTalk => {
+            json!({"msgtype": "actionCard", "actionCard": {"title": text, "text": text, "btns": [button, button]}})
+        }
+        WeCom => json!({"msgtype": "template_card", "template_card": {
+            "card_type": "text_notice",
+            "source": {"desc": text},
+            "main_title": {"title": text, "desc": text},
+            "emphasis_content": {"title": text, "desc": text},
+            "quote_area": {"title": text, "quote_text": text},
+            "sub_title_text": text,
+            "horizontal_content_list": [{"keyname": text, "value": text}, {"type": 1, "keyname": text, "value": text, "url": text}],
+            "jump_list": [link],
+            "card_action": {"type": 1, "url": text},
+        }}),
+        Feishu => json!({"msg_type": "interactive", "card": {"schema": "2.0", "header": head, "body": {"elements": [
+            {"tag": "column_set", "flex_mode": "bisect", "columns": [column, column]},
+            {"tag": "collapsible_panel", "header": {"title": plain}, "elements": [{"tag": "div", "text": plain}]},
+            {"tag": "button", "text": plain, "behaviors": [{"type": "open_url", "default_url": text}]},
+        ]}}}),
+    }
+}
+
 #[tokio::test]
 async fn hostile_messages_names_and_hosts_stay_text() {
     let rig = Rig::new();
@@ -182,6 +214,7 @@ async fn hostile_messages_names_and_hosts_stay_text() {
                 ),
             };
             rig.send(kind, &body).await;
+            rig.send(kind, &rich(kind, &json).to_string()).await;
             rig.send(kind, &format!(r#"{{"msgtype":{json},"msg_type":{json}}}"#)).await;
         }
     }
@@ -239,4 +272,61 @@ async fn the_chat_shows_mentions_refusals_and_folds() {
         assert!(page.contains(part), "{part} is not in {page}");
     }
     assert_eq!(rig.get("/chat/feishu/T").await.body.matches("<section").count(), 1);
+}
+
+#[tokio::test]
+async fn rich_types_are_drawn_as_the_clients_do() {
+    let rig = Rig::quick();
+    for kind in BotKind::ALL {
+        rig.send(kind, &rich(kind, &"https://e.com/<b>*x*".into()).to_string()).await;
+        assert!(rig.last(kind).accepted, "{:?}", rig.last(kind));
+    }
+    let page = rig.get("/").await.body;
+    let (text, open) = ("https://e.com/&lt;b&gt;*x*", "href=\"https://e.com/&lt;b&gt;*x*\">");
+    let parts = [
+        // DingTalk: markdown above buttons.
+        "<div class=\"bubble md action-card\"><p>".to_owned(),
+        format!(
+            "<div class=\"actions\"><a rel=\"noopener noreferrer\" target=\"_blank\" class=\"action\" title=\"{text}\" {open}{text}</a>"
+        ),
+        // WeCom: plain words in places of their own, rows, jumps.
+        format!("<p class=\"tc-source\">{text}</p><div class=\"tc-title\"><a"),
+        format!("<p class=\"tc-big\"><b>{text}</b><span>{text}</span></p><p class=\"tc-quote\"><b>{text}</b>"),
+        format!(
+            "<p class=\"tc-sub\">{text}</p><dl class=\"tc-rows\"><dt title=\"{text}\">{text}</dt><dd title=\"{text}\"><span class=\"\">"
+        ),
+        format!(
+            "<div class=\"tc-jumps\"><a rel=\"noopener noreferrer\" target=\"_blank\" class=\"tc-jump\" title=\"{text}\" {open}"
+        ),
+        // Feishu: two columns of equal weight, folded details, a button on a line of its own.
+        "<div class=\"columns bisect\"><div class=\"column w1\"><div class=\"md\"><p>".to_owned(),
+        "<details class=\"panel\"><summary>".to_owned(),
+        "<div class=\"buttons stacked\"><a rel=\"noopener noreferrer\" target=\"_blank\" class=\"button\"".to_owned(),
+    ];
+    for part in parts {
+        assert!(page.contains(&part), "{part} is not in {page}");
+    }
+    // Markdown is read where the client reads it, and nowhere else.
+    assert_eq!(page.matches("<em>x</em>").count(), 3, "the action card's text and the two columns: {page}");
+}
+
+#[tokio::test]
+async fn a_post_calls_by_its_tags_only() {
+    let rig = Rig::quick();
+    let post = r#"[[{"tag":"text","text":"@ou_x"},{"tag":"at","user_id":"ou_x"}],[]]"#;
+    rig.send(Feishu, &format!(r#"{{"msg_type":"post","content":{{"post":{{"zh_cn":{{"content":{post}}}}}}}}}"#)).await;
+    let page = rig.get("/chat/feishu/T").await.body;
+    assert!(page.contains("<div>@ou_x<span class=\"at\">@ou_x</span></div><div class=\"blank\"></div>"), "{page}");
+}
+
+#[tokio::test]
+async fn a_chat_can_be_drawn_for_a_picture() {
+    let rig = Rig::quick();
+    let page = rig.get("/chat/wecom/T").await.body;
+    assert!(page.contains("<html lang=\"en\"><head>") && page.contains("All chats"), "{page}");
+    let page = rig.get("/chat/wecom/T?bare&scheme=dark").await.body;
+    assert!(page.contains("<html lang=\"en\" class=\"bare\" data-scheme=\"dark\">"), "{page}");
+    assert!(!page.contains("All chats"), "{page}");
+    let page = rig.get("/chat/wecom/T?scheme=%22%3E%3Cscript%3E").await.body;
+    assert!(page.contains("<html lang=\"en\"><head>"), "{page}");
 }

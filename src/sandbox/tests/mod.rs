@@ -5,6 +5,7 @@ mod faults;
 mod rates;
 mod signatures;
 mod strict;
+mod types;
 
 use std::sync::Arc;
 use std::time::Duration;

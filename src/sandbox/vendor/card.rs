@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::super::rules::{Member, Rules};
-use super::card_shape::{ONLY_V1, TEMPLATES, properties};
+use super::card_shape::{ONLY_V1, TEMPLATES, properties, values};
 use super::{Mentioned, Refusal, Taken, feishu, filled, text};
 
 const STEP: u8 = 9;
@@ -211,7 +211,7 @@ impl Walk<'_> {
             let value = format!("unsupported tag {tag}, path: {}", self.path.join(" -> "));
             return Err(refuse(200_861, message, &value, format!("card 2.0 has no component `{tag}`")));
         };
-        if (list == "columns") != (tag == "column") || (tag == "table" && depth > 1) {
+        if (list == "columns") != (tag == "column") || (["table", "form"].contains(&tag) && depth > 1) {
             let value = format!("path: {}", self.path.join(" -> "));
             let reason = format!("a `{tag}` may not stand there");
             return Err(refuse(200_410, "element is not allowed in this container", &value, reason));
@@ -220,7 +220,19 @@ impl Walk<'_> {
             let all: Vec<&str> = known.iter().copied().chain(["tag", "element_id", "margin"]).collect();
             self.only(object, &all)?;
         }
+        self.holds(element, tag)?;
         self.inside(element, tag, depth)
+    }
+
+    /// Values of properties that the vendor lists.
+    fn holds(&self, element: &Value, tag: &str) -> Result<(), Refusal> {
+        for (property, holds) in values(tag) {
+            let Some(value) = element.get(*property).filter(|value| !holds.takes(value)) else { continue };
+            let shown: String = value.to_string().chars().take(40).collect();
+            let value = format!("invalid {property}: {shown}, path: {}", self.path.join(" -> "));
+            return Err(parse_error(&value, format!("`{property}` of a `{tag}` may not be {shown}")));
+        }
+        Ok(())
     }
 
     fn inside(&mut self, element: &Value, tag: &str, depth: usize) -> Result<(), Refusal> {
@@ -259,7 +271,12 @@ impl Walk<'_> {
                 self.object(element, "border", &["color", "corner_radius"])?;
                 self.elements(element, "elements", depth + 1)?;
             }
-            "column_set" => self.elements(element, "columns", depth + 1)?,
+            "column_set" => {
+                if element.get("columns").and_then(Value::as_array).is_none_or(Vec::is_empty) {
+                    self.taken.warnings.push("a `column_set` without `columns` shows nothing".to_owned());
+                }
+                self.elements(element, "columns", depth + 1)?;
+            }
             "column" | "interactive_container" | "form" => self.elements(element, "elements", depth + 1)?,
             "table" => {
                 self.tables += 1;

@@ -2,6 +2,8 @@
 //!
 //! Properties per component follow the vendor's card JSON 2.0 component pages.
 
+use serde_json::Value;
+
 /// Colours of a card's head.
 pub(super) const TEMPLATES: [&str; 13] = [
     "blue",
@@ -126,4 +128,70 @@ pub(super) fn properties(tag: &str) -> Option<&'static [&'static str]> {
         | "audio" => &["*"],
         _ => return None,
     })
+}
+
+/// What a property may hold, where the vendor's pages list it.
+pub(super) enum Holds {
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// One of these words, or whole pixels as in `12px`.
+    WordsOrPixels(&'static [&'static str]),
+    /// A whole number in these bounds.
+    Number(i64, i64),
+}
+
+impl Holds {
+    pub(super) fn takes(&self, value: &Value) -> bool {
+        let word = |words: &[&str]| value.as_str().is_some_and(|word| words.contains(&word));
+        let pixels = || value.as_str().and_then(|text| text.strip_suffix("px")?.parse::<u16>().ok()).is_some();
+        match self {
+            Self::Words(words) => word(words),
+            Self::WordsOrPixels(words) => word(words) || pixels(),
+            Self::Number(least, most) => value.as_i64().is_some_and(|number| (*least..=*most).contains(&number)),
+        }
+    }
+}
+
+const SPACING: Holds = Holds::WordsOrPixels(&["default", "small", "medium", "large", "extra_large"]);
+const LEVEL: Holds = Holds::Words(&["left", "center", "right"]);
+const UPRIGHT: Holds = Holds::Words(&["top", "center", "bottom"]);
+
+/// The properties of a component whose values are listed.
+pub(super) fn values(tag: &str) -> &'static [(&'static str, Holds)] {
+    match tag {
+        "button" => &[
+            (
+                "type",
+                Holds::Words(&[
+                    "default",
+                    "primary",
+                    "danger",
+                    "text",
+                    "primary_text",
+                    "danger_text",
+                    "primary_filled",
+                    "danger_filled",
+                    "laser",
+                ]),
+            ),
+            ("size", Holds::Words(&["tiny", "small", "medium", "large"])),
+            ("width", Holds::WordsOrPixels(&["default", "fill"])),
+        ],
+        "column_set" => &[
+            ("flex_mode", Holds::Words(&["none", "stretch", "flow", "bisect", "trisect"])),
+            ("horizontal_spacing", SPACING),
+            ("horizontal_align", LEVEL),
+        ],
+        "column" => &[
+            ("width", Holds::WordsOrPixels(&["auto", "weighted"])),
+            ("weight", Holds::Number(1, 5)),
+            ("vertical_align", UPRIGHT),
+            ("horizontal_align", LEVEL),
+            ("vertical_spacing", SPACING),
+            ("horizontal_spacing", SPACING),
+            ("direction", Holds::Words(&["vertical", "horizontal"])),
+        ],
+        "markdown" => &[("text_align", LEVEL)],
+        _ => &[],
+    }
 }

@@ -117,17 +117,7 @@ fn content(body: &Value, rules: &Rules) -> Result<Taken, Refusal> {
         }
         "actionCard" => {
             (taken.title, taken.text) = (need(payload, "title")?, need(payload, "text")?);
-            if filled(payload, "singleTitle").is_some() || filled(payload, "singleURL").is_some() {
-                need(payload, "singleTitle")?;
-                need(payload, "singleURL")?;
-            } else {
-                each(payload, "btns", &["title", "actionURL"], &need)?;
-            }
-            for switch in ["btnOrientation", "hideAvatar"] {
-                if payload.get(switch).is_some_and(|value| !value.is_string()) {
-                    taken.warnings.push(format!("`{switch}` must be the string \"0\" or \"1\""));
-                }
-            }
+            action_card(payload, rules, &need, &mut taken.warnings)?;
         }
         _ => {
             each(payload, "links", &["title", "messageURL", "picURL"], &need)?;
@@ -137,6 +127,32 @@ fn content(body: &Value, rules: &Rules) -> Result<Taken, Refusal> {
     }
     mentions(body, rules, &mut taken)?;
     Ok(taken)
+}
+
+/// Buttons and switches. The switches are strings; what the robot answers to others is not known, so they are refused.
+fn action_card(card: &Value, rules: &Rules, need: &Need<'_>, warnings: &mut Vec<String>) -> Result<(), Refusal> {
+    if filled(card, "singleTitle").is_some() || filled(card, "singleURL").is_some() {
+        need(card, "singleTitle")?;
+        need(card, "singleURL")?;
+        if card.get("btns").is_some() {
+            warnings.push("`btns` is ignored beside `singleTitle` and `singleURL`".to_owned());
+        }
+    } else {
+        each(card, "btns", &["title", "actionURL"], need)?;
+    }
+    for switch in ["btnOrientation", "hideAvatar"] {
+        match card.get(switch) {
+            None => {}
+            Some(Value::String(text)) if text == "0" || text == "1" => {}
+            Some(Value::String(_)) => warnings.push(format!("`{switch}` is neither \"0\" nor \"1\"")),
+            Some(_) => {
+                let reason = format!("`actionCard.{switch}` must be the string \"0\" or \"1\"");
+                let text = format!("参数 actionCard.{switch} 不合法");
+                return Err(Refusal::new(10, rules.switches.missing_field_code, text, reason));
+            }
+        }
+    }
+    Ok(())
 }
 
 type Need<'a> = dyn Fn(&Value, &str) -> Result<String, Refusal> + 'a;
@@ -173,7 +189,7 @@ fn mentions(body: &Value, rules: &Rules, taken: &mut Taken) -> Result<(), Refusa
                 let reason = format!("`at` beside `{}`, which has no mentions", taken.msgtype);
                 return Err(Refusal::new(10, rules.switches.missing_field_code, "参数 at 不合法", reason));
             }
-            taken.warnings.push(format!("`at` is ignored: a {} message mentions nobody", taken.msgtype));
+            taken.warnings.push(format!("`at` is ignored: {} messages mention nobody", taken.msgtype));
         }
         return Ok(());
     }

@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use super::super::ip;
 use super::super::rules::{Member, Rules};
-use super::{Call, Mentioned, Refusal, Taken, card, filled, missing_keyword, sign, text, unknown_fields};
+use super::{Call, Mentioned, Refusal, Taken, card, filled, missing_keyword, post, sign, text, unknown_fields};
 
 const SIGN: &str = "sign match fail or timestamp is not within one hour from current time";
 
-fn bad_request(step: u8, rules: &Rules, reason: impl Into<String>) -> Refusal {
+pub(super) fn bad_request(step: u8, rules: &Rules, reason: impl Into<String>) -> Refusal {
     Refusal::new(step, 9_499, "Bad Request", reason).status(rules.switches.bad_request_status)
 }
 
@@ -110,7 +110,7 @@ fn content<'a>(body: &'a Value, msgtype: &str, rules: &Rules, taken: &mut Taken)
                 }
             }
         }
-        "post" => post(content, rules, taken)?,
+        "post" => post::check(content, rules, taken)?,
         "image" => {
             need("image_key")?;
         }
@@ -123,46 +123,6 @@ fn content<'a>(body: &'a Value, msgtype: &str, rules: &Rules, taken: &mut Taken)
         }
     }
     Ok(content)
-}
-
-fn post(content: &Value, rules: &Rules, taken: &mut Taken) -> Result<(), Refusal> {
-    let wrong = |what: &str| bad_request(8, rules, format!("`content.post`: {what}"));
-    let locales = content.get("post").and_then(Value::as_object).ok_or_else(|| wrong("missing"))?;
-    let known = |name: &&String| ["zh_cn", "en_us", "ja_jp"].contains(&name.as_str());
-    let Some((_, post)) = locales.iter().find(|(name, _)| known(name)) else {
-        return Err(wrong("none of the locales zh_cn, en_us, ja_jp"));
-    };
-    let lines = post.get("content").and_then(Value::as_array).ok_or_else(|| wrong("`content` is not an array"))?;
-    let mut text = Vec::new();
-    for line in lines {
-        let tags = line.as_array().ok_or_else(|| wrong("a line is not an array of tags"))?;
-        let mut drawn = String::new();
-        for tag in tags {
-            let need = |field: &str| filled(tag, field).ok_or_else(|| wrong(&format!("a tag lacks `{field}`")));
-            match tag.get("tag").and_then(Value::as_str) {
-                Some("text" | "md") => drawn.push_str(tag.get("text").and_then(Value::as_str).unwrap_or("")),
-                Some("a") => {
-                    drawn.push_str(need("text")?);
-                    need("href")?;
-                }
-                Some("at") => match need("user_id")? {
-                    "all" => taken.mentions.all = true,
-                    id => taken.mentions.call(&rules.members, id),
-                },
-                Some("img") => {
-                    need("image_key")?;
-                }
-                Some("hr" | "code_block" | "emotion" | "media") => {
-                    taken.warnings.push("a tag of this post is not confirmed for the webhook".to_owned());
-                }
-                _ => return Err(wrong("an unknown tag")),
-            }
-        }
-        text.push(drawn);
-    }
-    taken.title = post.get("title").and_then(Value::as_str).unwrap_or("").to_owned();
-    taken.text = text.join("\n");
-    Ok(())
 }
 
 /// An id that a card may mention: `all`, an open id, or a user id; never a mobile number or an e-mail address.

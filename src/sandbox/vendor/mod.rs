@@ -6,7 +6,9 @@ mod card;
 mod card_shape;
 pub(super) mod dingtalk;
 pub(super) mod feishu;
+mod post;
 pub(super) mod sign;
+mod template_card;
 pub(super) mod text;
 pub(super) mod wecom;
 

@@ -6,11 +6,11 @@ use md5::{Digest as _, Md5};
 use serde_json::Value;
 
 use super::super::rules::Rules;
-use super::{Call, Refusal, Taken, filled, text, unknown_fields};
+use super::{Call, Refusal, Taken, filled, template_card, text, unknown_fields};
 
 const IMAGE_MOST: usize = 2 * 1024 * 1024;
 
-fn bad_parameter(step: u8, text: &str, reason: impl Into<String>) -> Refusal {
+pub(super) fn bad_parameter(step: u8, text: &str, reason: impl Into<String>) -> Refusal {
     Refusal::new(step, 40_058, format!("{text}. invalid Request Parameter"), reason)
 }
 
@@ -40,7 +40,7 @@ pub(super) fn check(call: &Call<'_>, rules: &Rules) -> Result<Taken, Refusal> {
         "text" | "markdown" | "markdown_v2" => content(payload, rules, &mut taken)?,
         "image" => image(payload, &mut taken)?,
         "news" => news(payload, &mut taken)?,
-        "template_card" => template_card(payload, call, &mut taken)?,
+        "template_card" => template_card::check(payload, call, &mut taken)?,
         _ => media(payload, call, msgtype)?,
     }
     unknown_fields(&body, &["msgtype", msgtype], &mut taken.warnings);
@@ -71,7 +71,8 @@ fn content(payload: &Value, rules: &Rules, taken: &mut Taken) -> Result<(), Refu
             let reason = "`mentioned_list` belongs to `text` messages only";
             return Err(bad_parameter(8, &format!("{}.mentioned_list", taken.msgtype), reason));
         }
-        taken.warnings.push("`mentioned_list` is ignored outside `text` messages; write <@userid>".to_owned());
+        let instead = if taken.msgtype == "markdown" { "; write <@userid>" } else { "" };
+        taken.warnings.push(format!("`mentioned_list` is ignored outside `text` messages{instead}"));
     }
     if taken.msgtype == "text" {
         for id in listed.iter().filter_map(Value::as_str) {
@@ -83,7 +84,7 @@ fn content(payload: &Value, rules: &Rules, taken: &mut Taken) -> Result<(), Refu
     }
     let written = text::wecom_ats(content);
     if taken.msgtype == "markdown_v2" && !written.is_empty() {
-        taken.warnings.push("markdown_v2 mentions nobody: <@userid> is shown as it is".to_owned());
+        taken.warnings.push("<@userid> is ignored: markdown_v2 mentions nobody, and shows it as it is".to_owned());
     } else {
         for id in written {
             match id {
@@ -162,55 +163,5 @@ fn media(payload: &Value, call: &Call<'_>, msgtype: &str) -> Result<(), Refusal>
         let reason = "this media_id is unknown, older than 3 days, or was uploaded with another key";
         return Err(Refusal::new(10, 40_007, "invalid media_id", reason));
     }
-    Ok(())
-}
-
-fn template_card(card: &Value, call: &Call<'_>, taken: &mut Taken) -> Result<(), Refusal> {
-    let wrong = |place: &str| {
-        bad_parameter(6, &format!("template_card.{place}"), format!("`template_card.{place}` is missing or wrong"))
-    };
-    let notice = match filled(card, "card_type") {
-        Some("text_notice") => false,
-        Some("news_notice") => true,
-        _ => return Err(wrong("card_type")),
-    };
-    let main = card.pointer("/main_title/title").and_then(Value::as_str).unwrap_or("");
-    let sub = filled(card, "sub_title_text").unwrap_or("");
-    if main.is_empty() && (notice || sub.is_empty()) {
-        return Err(wrong("main_title.title"));
-    }
-    if notice && card.pointer("/card_image/url").and_then(Value::as_str).is_none_or(str::is_empty) {
-        return Err(wrong("card_image.url"));
-    }
-    let ratio = card.pointer("/card_image/aspect_ratio").and_then(Value::as_f64).unwrap_or(1.3);
-    if !(1.3..2.25).contains(&ratio) {
-        return Err(wrong("card_image.aspect_ratio"));
-    }
-    for (list, most) in [("vertical_content_list", 4), ("horizontal_content_list", 6), ("jump_list", 3)] {
-        let items = card.get(list).and_then(Value::as_array);
-        if items.is_some_and(|items| items.len() > most) {
-            return Err(wrong(list));
-        }
-        for item in items.into_iter().flatten() {
-            let name = if list == "horizontal_content_list" { "keyname" } else { "title" };
-            let kind = item.get("type").and_then(Value::as_i64).unwrap_or(0);
-            let file = list == "horizontal_content_list" && kind == 2;
-            if filled(item, name).is_none() || (kind == 1 && filled(item, "url").is_none()) {
-                return Err(wrong(list));
-            }
-            if file && !filled(item, "media_id").is_some_and(|id| (call.has_media)(id)) {
-                return Err(Refusal::new(10, 40_007, "invalid media_id", "a card names a file that was not uploaded"));
-            }
-        }
-    }
-    let action = card.get("card_action").ok_or_else(|| wrong("card_action"))?;
-    let needed = match action.get("type").and_then(Value::as_i64) {
-        Some(1) => "url",
-        Some(2) => "appid",
-        _ => return Err(wrong("card_action.type")),
-    };
-    filled(action, needed).ok_or_else(|| wrong(&format!("card_action.{needed}")))?;
-    taken.title = if main.is_empty() { sub.to_owned() } else { main.to_owned() };
-    taken.text = text::strings(card, &["card_type", "userid", "media_id", "appid", "pagepath"]).join("\n");
     Ok(())
 }
