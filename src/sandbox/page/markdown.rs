@@ -1,6 +1,6 @@
 //! Each vendor's markdown subset, drawn as its client draws it.
 //!
-//! Vendor tags (`<font>`, `<at>`, `<@id>`) are taken out first and stand as private-use characters while the markdown
+//! Vendor tags (`<font>`, `<at>`, `<@id>`) are taken out first and stand as characters that nobody writes while the markdown
 //! is read; every run of text is wrapped on its own, so a tag that is never closed can not leak out of a bubble.
 
 use std::sync::LazyLock;

@@ -7,10 +7,12 @@ use regex::{Captures, Regex};
 use super::super::vendor::text::attributes;
 use super::markdown::Flavour;
 
-const OPEN: char = '\u{e000}';
-const CLOSE: char = '\u{e001}';
+// Rare punctuation marks, since a parser of Markdown takes the `<` and `>` that they stand for as such: whether `**`
+// beside a tag makes bold depends on it.
+const OPEN: char = '\u{12470}';
+const CLOSE: char = '\u{12471}';
 /// Keeps a line from being read as a block.
-pub(super) const GUARD: char = '\u{e002}';
+pub(super) const GUARD: char = '\u{12472}';
 
 #[derive(Clone, Debug)]
 pub(super) enum Colour {
@@ -77,7 +79,8 @@ impl Pieces {
     /// Takes the vendor's tags out of a text.
     pub(super) fn take(flavour: Flavour, text: &str) -> (Self, String) {
         let mut pieces = Vec::new();
-        let clean: String = text.chars().map(|c| if (OPEN..=GUARD).contains(&c) { '\u{fffd}' } else { c }).collect();
+        let clean: String =
+            text.chars().map(|c| if matches!(c, OPEN | CLOSE | GUARD) { '\u{fffd}' } else { c }).collect();
         let mut replace = |found: &Captures<'_>| {
             let written = found.get(0).map_or("", |found| found.as_str()).to_owned();
             let Some(piece) = piece(flavour, found) else { return written };

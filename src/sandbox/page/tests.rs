@@ -35,6 +35,12 @@ fn each_vendor_draws_its_own_subset() {
             "## t\n>q\nx",
             "<div class=\"h h2\">t</div><blockquote><div>q</div></blockquote><div>x</div>".to_owned(),
         ),
+        // Tags are punctuation to Markdown, and so is the beginning of a line.
+        (
+            Flavour::WeCom,
+            "<font color=\"info\">**(x)…**</font>\n**[x]**y",
+            "<div><strong><span class=\"c-info\">(x)…</span></strong></div><div>**[x]**y</div>".to_owned(),
+        ),
         (Flavour::WeCom, "<font color=\"info\">ok</font>", "<div><span class=\"c-info\">ok</span></div>".to_owned()),
         (Flavour::WeCom, "<font color=\"red\">x</font>", "<div>&lt;font color=&quot;red&quot;&gt;x</div>".to_owned()),
         (Flavour::WeCom, "<@zs> <@all>", format!("<div>{at} {all}</div>")),
@@ -109,7 +115,7 @@ const HOSTILE: [&str; 14] = [
     "[x](javascript:alert(1)) [y](JaVaScRiPt:alert(1)) [z](data:text/html,x) <javascript:alert(1)>",
     "[x](https://e.com/\"onclick=\"alert(1)) ![\"](https://e.com/\"onerror=x)",
     "![a](https://evil.example/x.png) <at id=\"x\" onclick=y></at>",
-    "\u{e000}0\u{e001}\u{e002} **<@zs>** <at id=all",
+    "\u{12470}0\u{12471}\u{12472} **<@zs>** <at id=all",
     "&lt;script&gt; &#60;script&#62;alert(1)&#60;/script&#62;",
     "```\n</code></pre><script>\n```",
     "| a |\n| - |\n| <script> |",
@@ -133,7 +139,7 @@ proptest::proptest! {
     fn any_text_stays_text(parts in proptest::collection::vec(
         proptest::sample::select(vec!["<", ">", "\"", "'", "&", "font", "at", " color=red", " id=zs", "/", "@", "*", "**",
             "[", "]", "(", ")", "!", "`", "```", "\n", "\n\n", "- ", "1. ", "# ", "|", "---", "\\", "~~", "https://e.com",
-            "javascript:", "\u{e000}", "\u{e001}", "\u{e002}", "0", "长", " ", "  \n", "x"]), 0..60)) {
+            "javascript:", "\u{12470}", "\u{12471}", "\u{12472}", "0", "长", " ", "  \n", "x"]), 0..60)) {
         let text = parts.concat();
         for flavour in [Flavour::DingTalk, Flavour::WeCom, Flavour::WeComV2, Flavour::Card] {
             check_markup(&drawn(flavour, &text));
