@@ -147,7 +147,7 @@ impl Run<'_> {
             root.insert("alertTexts".to_owned(), Value::Array(texts));
         }
         let title = self.part(Part::Title, &context, &[], MAX_TITLE)?;
-        let title = marks::one_line(&marks::resolve(&title, str::to_owned), finish::TITLE_CHARS);
+        let title = marks::one_line(&marks::plain(&title), finish::TITLE_CHARS);
         let body = self.part(Part::Body, &context, &[], MAX_BODY)?;
         let body = finish::tidy(&marks::resolve(&body, |value| self.dialect.escape(value)));
         let draft = self.draft(rung, title, body);

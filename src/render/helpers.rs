@@ -14,7 +14,7 @@ use regex::{Regex, RegexBuilder};
 use serde_json::{Value, json};
 
 use super::{Scene, extras, links, marks, words};
-use crate::model::{Labels, Layout};
+use crate::model::{Labels, Lang, Layout};
 
 /// Names of all helpers, the engine's own included, so that an unknown one is found when a template is loaded.
 pub const NAMES: &[&str] = &[
@@ -307,8 +307,14 @@ pub(super) struct Surroundings<'a> {
 pub(super) fn local<'reg: 'rc, 'rc>(rc: &mut RenderContext<'reg, 'rc>, around: &'rc Surroundings<'rc>) {
     rc.register_local_helper("time", function(|h| time(around, h)));
     rc.register_local_helper("duration", function(|h| duration(around, h)));
-    rc.register_local_helper("t", function(|h| Ok(marks::safe(words::word(around.scene.lang, &arg(h, 0))).into())));
+    rc.register_local_helper("t", function(|h| Ok(translated(around.scene.lang, &arg(h, 0)))));
     rc.register_local_helper("each", Box::new(Block::Each(around)));
+}
+
+/// Our own words are markup as they are; another text, which may be a sender's, stays a value.
+fn translated(lang: Lang, key: &str) -> Value {
+    let known = words::WORDS.iter().any(|(name, ..)| *name == key);
+    if known { marks::safe(words::word(lang, key)).into() } else { key.into() }
 }
 
 /// RFC 3339, or seconds since the epoch; `None` for nothing.

@@ -37,15 +37,7 @@ pub(super) fn usable(link: &str, rewrites: &[LinkRewrite]) -> Option<String> {
     // A password in a link is a secret; a user name in front of a host is how links are forged.
     let _ = (url.set_username(""), url.set_password(None));
     let mut out = String::with_capacity(link.len() + 16);
-    for c in url.as_str().chars() {
-        match c {
-            '(' | ')' | '<' | '>' | '[' | ']' | '"' | '\'' | '`' | '\\' | '|' | '*' => {
-                let _ = write!(out, "%{:02X}", u32::from(c));
-            }
-            c if c.is_ascii_graphic() => out.push(c),
-            c => out.extend(utf8_percent_encode(c.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC)),
-        }
-    }
+    write_safe(&mut out, url.as_str());
     (out.len() <= MAX_BYTES).then_some(out)
 }
 
@@ -102,4 +94,37 @@ fn silence_filter<'a>(external_url: &str, labels: impl Iterator<Item = (&'a Stri
 
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
+
+/// Adds text to an address, percent-encoding what Markdown would read as more than a part of it.
+fn write_safe(out: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '(' | ')' | '<' | '>' | '[' | ']' | '"' | '\'' | '`' | '\\' | '|' | '*' => {
+                let _ = write!(out, "%{:02X}", u32::from(c));
+            }
+            ';' if ends_with_entity(out) => out.push_str("%3B"),
+            c if c.is_ascii_graphic() => out.push(c),
+            c => out.extend(utf8_percent_encode(c.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC)),
+        }
+    }
+}
+
+/// Whether a semicolon would end an HTML entity here.
+fn ends_with_entity(text: &str) -> bool {
+    let name = text.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '#');
+    name.len() < text.len() && name.ends_with('&')
+}
+
+/// A value in an address that a template writes itself, `[x]({{value}}/y?{{value}})`. `before` is what stands there
+/// already. A value at its beginning that is no web address can not become another kind of address.
+pub(super) fn inside(value: &str, before: &str) -> String {
+    let value = value.trim();
+    if before.is_empty() {
+        let bare = |url: String| if value.ends_with('/') { url } else { url.trim_end_matches('/').to_owned() };
+        return usable(value, &[]).map_or_else(|| encode(super::marks::front(value, MAX_BYTES)), bare);
+    }
+    let mut out = before.to_owned();
+    write_safe(&mut out, super::marks::front(value, MAX_BYTES));
+    out.split_off(before.len())
 }

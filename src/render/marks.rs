@@ -4,6 +4,11 @@
 //! while a template runs: values are put between two marks, and the dialect escapes what is between them at the end.
 //! The marks are Unicode noncharacters, which text never holds; [`clean`] takes them out of what senders say.
 
+use super::links;
+
+/// Longest address that is looked for before a value, in bytes.
+const MAX_ADDRESS: usize = 4_096;
+
 const VALUE: char = '\u{fdd0}';
 const VALUE_END: char = '\u{fdd1}';
 const SAFE: char = '\u{fdd2}';
@@ -59,7 +64,7 @@ pub(super) fn one_line(text: &str, max: usize) -> String {
 }
 
 /// The first `max` bytes, less the rest of a character that would be cut.
-fn front(text: &str, max: usize) -> &str {
+pub(super) fn front(text: &str, max: usize) -> &str {
     let end = (0..=max.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     text.get(..end).unwrap_or_default()
 }
@@ -125,16 +130,30 @@ pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|c| !is_mark(*c)).collect()
 }
 
-/// Ends a template's run: what is marked as a value goes through `escape`, and no mark remains.
+/// Ends a template's run: what is marked as a value goes through `escape`, or is made part of an address where it stands
+/// in one; no mark remains.
 pub(super) fn resolve(text: &str, escape: impl Fn(&str) -> String) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(VALUE) {
         out.extend(before.chars().filter(|c| !is_mark(*c)));
         let (inner, tail) = after.split_once(VALUE_END).unwrap_or((after, ""));
-        out.push_str(&escape(&plain(inner)));
+        let inner = plain(inner);
+        let value = match open_address(&out) {
+            Some(before) => links::inside(&inner, before),
+            None => escape(&inner),
+        };
+        out.push_str(&value);
         rest = tail;
     }
     out.extend(rest.chars().filter(|c| !is_mark(*c)));
     out
+}
+
+/// The address of a link that is not closed yet at the end of the text. No escaped value holds `](`.
+fn open_address(text: &str) -> Option<&str> {
+    let end = |b: &u8| matches!(b, b'(' | b')') || b.is_ascii_whitespace();
+    let behind = text.bytes().rev().take(MAX_ADDRESS).position(|b| end(&b))?;
+    let (before, address) = text.split_at_checked(text.len() - behind)?;
+    before.ends_with("](").then_some(address)
 }

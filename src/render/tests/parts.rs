@@ -106,6 +106,8 @@ fn values_are_escaped_and_finished_markup_is_not() {
         1
     );
     assert!(en("{{#each alertTexts}}{{this}}{{/each}}").contains("\n>What 从库延迟"));
+    // A key that is none of our own words is a sender's.
+    assert_eq!(alert("{{t \"when\"}} {{t annotations.evil}}"), "When \\<@all\\> \\*\\*\\[x\\](http://e)\\*\\*");
     // What cuts finished markup into pieces gets data.
     assert_eq!(en("{{truncate mentions 3}}"), "\\<@…\n<@bo>".trim_end_matches("\n<@bo>"));
 }
@@ -131,6 +133,7 @@ fn links_are_web_addresses_only() {
         ("https://user:secret@a.example/", Some("https://a.example/")),
         ("https://a.example/库", Some("https://a.example/%E5%BA%93")),
         ("HTTP://A.example", Some("http://a.example/")),
+        ("https://a.example/?a=1&#60;b;c&lt;&&x;", Some("https://a.example/?a=1&#60%3Bb;c&lt%3B&&x%3B")),
         ("javascript:alert(1)", None),
         ("data:text/html,x", None),
         ("?orgId=1", None),
@@ -141,6 +144,36 @@ fn links_are_web_addresses_only() {
         assert_eq!(links::usable(link, &rewrite).as_deref(), expected, "{link}");
     }
     assert_eq!(links::usable(&format!("https://a.example/{}", "x".repeat(2_000)), &[]), None);
+}
+
+#[test]
+fn a_value_in_an_address_stays_in_it() {
+    let escape = |value: &str| value.replace('<', "!");
+    for (before, value, behind, expected) in [
+        ("[x](", "https://a.example/b?c=_d_", ")", "[x](https://a.example/b?c=_d_)"),
+        ("[x](", "https://a.example", "/#/alerts)", "[x](https://a.example/#/alerts)"),
+        ("[x](", "https://a.example/", ")", "[x](https://a.example/)"),
+        ("[x](", "https://u:p@a.example/)<b", ")", "[x](https://a.example/%29%3Cb)"),
+        ("[x](", "javascript:alert(1)", ")", "[x](javascript%3Aalert%281%29)"),
+        ("[x](", "//evil.example", ")", "[x](%2F%2Fevil.example)"),
+        ("[x](", "", ")", "[x]()"),
+        (
+            "[x](https://a.example/?q=",
+            "a) [y](http://e",
+            "&z)",
+            "[x](https://a.example/?q=a%29%20%5By%5D%28http://e&z)",
+        ),
+        ("[x](https://a.example/&#60", ";", ")", "[x](https://a.example/&#60%3B)"),
+        ("[x](https://a.example/) ", "<", "", "[x](https://a.example/) !"),
+        ("[x] (", "<", ")", "[x] (!)"),
+        ("](", "<\n", "", "](%3C"),
+        ("", "<", "", "!"),
+    ] {
+        let text = format!("{before}{}{behind}", marks::value(value));
+        assert_eq!(marks::resolve(&text, escape), expected, "{text}");
+    }
+    let long = format!("[x]({}", "é".repeat(4_096));
+    assert_eq!(marks::resolve(&format!("{long}{}", marks::value("<")), escape), format!("{long}!"));
 }
 
 #[test]
