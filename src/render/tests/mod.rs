@@ -4,6 +4,7 @@
 mod digest;
 mod digest_props;
 mod fit;
+mod hostile;
 mod messages;
 mod parts;
 mod props;
