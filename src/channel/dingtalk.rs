@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
+use super::beside::{columns, cut, links, whole_body, with_facts};
 use super::escape::{Style, escape, one_line};
 use super::hmac_base64;
 use super::reply::{Answer, misconfigured};
-use super::text::{everybody, is_id, is_mobile, join, keyword_parts, plain, with_title};
+use super::text::{break_lines, everybody, is_id, is_mobile, join, keyword_parts, plain, with_title};
 use crate::model::{BotKind, Contact, Dialect, Draft, Lang, Layout, Mentions, Millis, Secret, Shape, Verdict};
 
-/// Markdown messages, or text when the draft is plain.
+/// Markdown messages and action cards; text when the draft is plain.
 pub(super) struct DingTalk {
     /// Asked for by the config.
     pub(super) layout: Layout,
@@ -21,6 +22,13 @@ const LIMIT: usize = 20_000;
 
 /// People in one message, by one vendor page.
 const MAX_PEOPLE: usize = 50;
+
+/// Buttons of an action card. The vendor names no bound; nobody reads more.
+const MAX_BUTTONS: usize = 5;
+/// Width of a button's title that no phone cuts.
+const BUTTON: usize = 20;
+/// Width of a title that fits into half a phone's width.
+const HALF_BUTTON: usize = 10;
 
 impl Dialect for DingTalk {
     fn kind(&self) -> BotKind {
@@ -60,7 +68,12 @@ impl Dialect for DingTalk {
             json!({"msgtype": "text", "text": {"content": content}, "at": at, "msgUuid": message_id})
         } else {
             let title = if title.is_empty() { "alarmbell" } else { title.as_str() };
-            let text = break_lines(&draft.body);
+            if let Some(card) = action_card(draft, title) {
+                return json!({"msgtype": "actionCard", "actionCard": card, "msgUuid": message_id})
+                    .to_string()
+                    .into_bytes();
+            }
+            let text = text_of(&whole_body(draft), title);
             json!({"msgtype": "markdown", "markdown": {"title": title, "text": text}, "at": at, "msgUuid": message_id})
         };
         body.to_string().into_bytes()
@@ -70,6 +83,39 @@ impl Dialect for DingTalk {
         let mut texts = vec![draft.title.as_str()];
         texts.extend(keyword_parts(&draft.body, !draft.plain));
         texts
+    }
+}
+
+/// DingTalk folds a single line break, so two spaces go before it. A text is required.
+fn text_of(body: &str, title: &str) -> String {
+    if body.trim().is_empty() { escape(title, Style::Wide) } else { break_lines(body, "  \n") }
+}
+
+/// The links as buttons below the text. `None` when the draft is for another layout, or can be none after all: without
+/// a button, or with somebody to call, whom an action card would not call.
+///
+/// The addresses are plain ones, which a PC opens beside the chat. The vendor's own scheme would open the browser, but only
+/// its own clients know it.
+fn action_card(draft: &Draft, title: &str) -> Option<serde_json::Value> {
+    if draft.layout != Layout::ActionCard || !draft.mentions.is_empty() {
+        return None;
+    }
+    let links = links(draft, MAX_BUTTONS);
+    let buttons: Vec<_> = links.iter().map(|(name, url)| (cut(name, BUTTON), *url)).collect();
+    let text = text_of(&with_facts(draft), title);
+    match buttons.as_slice() {
+        [] => None,
+        [(name, url)] => Some(json!({"title": title, "text": text, "singleTitle": name, "singleURL": url})),
+        several => {
+            let beside = several.len() == 2 && several.iter().all(|(name, _)| columns(name) <= HALF_BUTTON);
+            let several = several.iter().map(|(name, url)| json!({"title": name, "actionURL": url}));
+            Some(json!({
+                "title": title,
+                "text": text,
+                "btnOrientation": if beside { "1" } else { "0" },
+                "btns": several.collect::<Vec<_>>(),
+            }))
+        }
     }
 }
 
@@ -105,57 +151,6 @@ fn at(mentions: &Mentions) -> serde_json::Value {
         }
     }
     json!({"atMobiles": mobiles, "atUserIds": ids, "isAtAll": mentions.all})
-}
-
-/// Makes every line of the text a line in the chat: DingTalk folds a single line break, so two spaces go before it;
-/// a blank line where a quote, a list or a rule would else take in its neighbour.
-fn break_lines(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + text.len() / 16);
-    let mut fenced = false;
-    let mut lines = text.split('\n').peekable();
-    while let Some(line) = lines.next() {
-        let line = line.trim_end();
-        out.push_str(line);
-        fenced ^= line.trim_start().starts_with("```");
-        let Some(next) = lines.peek() else { break };
-        out.push_str(match (fenced || line.is_empty() || next.trim().is_empty(), parted(line, next)) {
-            (true, _) => "\n",
-            (false, true) => "\n\n",
-            (false, false) => "  \n",
-        });
-    }
-    out
-}
-
-fn parted(line: &str, next: &str) -> bool {
-    let rule =
-        |line: &str| !line.trim().is_empty() && line.trim().bytes().all(|b| matches!(b, b'-' | b'=' | b'*' | b'_'));
-    let (before, behind) = (Block::of(line), Block::of(next));
-    let continued = before == Block::List && next.starts_with("  ");
-    rule(next) || (before != Block::Text && before != behind && !continued)
-}
-
-#[derive(PartialEq, Eq, Clone, Copy)]
-enum Block {
-    Text,
-    Quote,
-    List,
-}
-
-impl Block {
-    fn of(line: &str) -> Self {
-        let line = line.trim_start();
-        let number = line.trim_start_matches(|c: char| c.is_ascii_digit());
-        if line.starts_with('>') {
-            Self::Quote
-        } else if ["- ", "* ", "+ "].iter().any(|mark| line.starts_with(mark))
-            || (number.len() < line.len() && number.starts_with(". "))
-        {
-            Self::List
-        } else {
-            Self::Text
-        }
-    }
 }
 
 /// Puts `timestamp` (milliseconds) and `sign` into the query, in the place of older ones.

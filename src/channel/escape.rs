@@ -110,13 +110,14 @@ impl Place<'_> {
         let next = self.rest.chars().next();
         let first = self.prev.is_none();
         match c {
-            '`' => true,
+            // In a table it would begin a new cell, wherever it stands.
+            '`' | '|' => true,
             '<' => style == Style::Entity || !matches!(next, Some(' ' | '=' | '0'..='9')),
             // Documented as to be written as entities; a half-escaped pair of brackets would lack a partner.
             '>' | '[' | ']' if style == Style::Entity => true,
             // At the end of a heading it would be taken for its closing mark; `C#` is not.
             '#' => first || (next.is_none() && matches!(self.prev, Some(' ' | '#'))),
-            '>' | '=' | '|' | '[' | '(' => first,
+            '>' | '=' | '[' | '(' => first,
             // List marks and rules; "-5" and "-flag" are neither.
             '-' | '+' => first && !next.is_some_and(|c| c.is_alphanumeric() || c == '.'),
             '.' | ')' => matches!(next, None | Some(' ')) && self.follows_number(),
@@ -179,7 +180,7 @@ fn lonely_brackets(text: &str) -> Vec<usize> {
 fn write(out: &mut String, c: char, style: Style) {
     match c {
         _ if style == Style::Entity => out.push_str(&alike(c, style)),
-        '<' | '*' | '_' | '`' | '~' | '@' => out.push_str(&alike(c, style)),
+        '<' | '*' | '_' | '`' | '~' | '@' | '|' => out.push_str(&alike(c, style)),
         ']' | '\\' | '&' | '!' => out.extend([c, GAP]),
         _ => out.extend([GAP, c]),
     }

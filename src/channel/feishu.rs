@@ -1,14 +1,18 @@
 //! Feishu and Lark custom bot: <https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot>.
 
-use serde_json::{Value, json};
+mod card;
+mod post;
 
+use serde_json::json;
+
+use super::beside::links;
 use super::escape::{Style, escape, one_line, wide};
 use super::hmac_base64;
 use super::reply::{Answer, misconfigured};
 use super::text::{is_id, join, keyword_parts, plain, with_title};
-use crate::model::{BotKind, Contact, Dialect, Draft, Lang, Layout, Mentions, Millis, Secret, Shape, Tone, Verdict};
+use crate::model::{BotKind, Contact, Dialect, Draft, Lang, Layout, Mentions, Millis, Secret, Shape, Verdict};
 
-/// Cards of schema 2.0, or text when the draft is plain.
+/// Cards of schema 2.0 and posts; text when the draft is plain.
 pub(super) struct Feishu {
     /// Asked for by the config.
     pub(super) layout: Layout,
@@ -20,10 +24,8 @@ pub(super) struct Feishu {
 const LIMIT: usize = 20_000;
 /// `"timestamp":"1700000000","sign":"<44 characters>",`
 const SIGNATURE_ROOM: usize = 79;
-/// Characters of a button (measured).
-const MAX_BUTTON: usize = 100;
-/// A card takes fewer than 200 elements; nobody reads this many buttons.
-const MAX_BUTTONS: usize = 20;
+/// Nobody reads this many links.
+const MAX_LINKS: usize = 20;
 
 impl Dialect for Feishu {
     fn kind(&self) -> BotKind {
@@ -54,22 +56,41 @@ impl Dialect for Feishu {
     }
 
     fn encode(&self, draft: &Draft, _: &str) -> Vec<u8> {
-        let body = if draft.plain {
-            json!({"msg_type": "text", "content": {"text": text(draft)}})
-        } else {
-            json!({"msg_type": "interactive", "card": card(draft)})
+        let body = match form(draft) {
+            Form::Text => json!({"msg_type": "text", "content": {"text": text(draft)}}),
+            Form::Post => json!({"msg_type": "post", "content": {"post": {"zh_cn": post::post(draft)}}}),
+            Form::Card => json!({"msg_type": "interactive", "card": card::card(draft)}),
         };
         body.to_string().into_bytes()
     }
 
     fn keyword_texts<'a>(&self, draft: &'a Draft) -> Vec<&'a str> {
+        let form = form(draft);
+        if let Form::Post = form {
+            return post::keyword_texts(draft);
+        }
         let mut texts = vec![draft.title.as_str()];
         texts.extend(keyword_parts(&draft.body, !draft.plain));
-        if let (false, Some((head, lines))) = (draft.plain, &draft.folded) {
-            texts.push(head);
-            texts.extend(keyword_parts(lines, true));
+        if let Form::Card = form {
+            texts.extend(card::keyword_texts(draft));
         }
         texts
+    }
+}
+
+/// In which of the vendor's message types a draft leaves.
+#[derive(Clone, Copy)]
+enum Form {
+    Text,
+    Post,
+    Card,
+}
+
+const fn form(draft: &Draft) -> Form {
+    match draft.layout {
+        _ if draft.plain => Form::Text,
+        Layout::Post => Form::Post,
+        _ => Form::Card,
     }
 }
 
@@ -77,61 +98,11 @@ fn open_id(person: &Contact) -> Option<&str> {
     is_id(&person.feishu_open_id).then_some(person.feishu_open_id.as_str())
 }
 
-fn card(draft: &Draft) -> Value {
-    let mut elements = Vec::new();
-    if !draft.body.trim().is_empty() {
-        elements.push(json!({"tag": "markdown", "content": draft.body}));
-    }
-    if let Some((head, lines)) = &draft.folded {
-        elements.push(json!({
-            "tag": "collapsible_panel",
-            "expanded": false,
-            "header": {"title": {"tag": "markdown", "content": head}},
-            "elements": [{"tag": "markdown", "content": lines}],
-        }));
-    }
-    elements.extend(links(draft).take(MAX_BUTTONS).map(|(name, url)| {
-        let name: String = one_line(name).chars().take(MAX_BUTTON).collect();
-        json!({
-            "tag": "button",
-            "text": {"tag": "plain_text", "content": name},
-            "behaviors": [{"type": "open_url", "default_url": url}],
-        })
-    }));
-    let title = one_line(&draft.title);
-    if elements.is_empty() {
-        elements.push(json!({"tag": "markdown", "content": escape(&title, Style::Entity)}));
-    }
-    let colour = match draft.tone {
-        Tone::Red => "red",
-        Tone::Orange => "orange",
-        Tone::Blue => "blue",
-        Tone::Green => "green",
-        Tone::Grey => "grey",
-    };
-    json!({
-        "schema": "2.0",
-        "config": {"update_multi": true},
-        "header": {"title": {"tag": "plain_text", "content": title}, "template": colour},
-        "body": {"elements": elements},
-    })
-}
-
-/// Links that a button may open.
-fn links(draft: &Draft) -> impl Iterator<Item = (&str, &str)> {
-    let web = |url: &str| url.starts_with("https://") || url.starts_with("http://");
-    draft
-        .links
-        .iter()
-        .map(|(name, url)| (name.as_str(), url.as_str()))
-        .filter(move |(name, url)| !name.trim().is_empty() && web(url))
-}
-
 fn text(draft: &Draft) -> String {
     let mut content = decode(&with_title(&one_line(&draft.title), &draft.body));
-    for (name, url) in links(draft).take(MAX_BUTTONS) {
+    for (name, url) in links(draft, MAX_LINKS) {
         if !content.contains(url) {
-            content.push_str(&format!("\n{}: {url}", one_line(name)));
+            content.push_str(&format!("\n{name}: {url}"));
         }
     }
     // Cards and texts call people by different attributes; the body has the card's form.
@@ -142,10 +113,13 @@ fn text(draft: &Draft) -> String {
         Some((format!("<at id={id}></at>"), format!("<at user_id=\"{id}\">{name}</at>")))
     });
     let calls: Vec<_> = draft.mentions.all.then_some(everybody).into_iter().chain(people).collect();
-    plain(&content, &calls, |behind| {
-        let name = behind.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
-        name.get(..2).is_some_and(|name| name.eq_ignore_ascii_case("at"))
-    })
+    plain(&content, &calls, opens)
+}
+
+/// Whether what stands behind a `<` begins or ends a call.
+fn opens(behind: &str) -> bool {
+    let name = behind.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
+    name.get(..2).is_some_and(|name| name.eq_ignore_ascii_case("at"))
 }
 
 /// Takes back the entities that [`Dialect::escape`] writes: a text message shows them as they are.

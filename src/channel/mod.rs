@@ -6,6 +6,7 @@
 //! escaped all the same read as typed there too.
 
 mod address;
+mod beside;
 mod dingtalk;
 mod escape;
 mod feishu;

@@ -36,44 +36,109 @@ pub(super) fn plain(text: &str, calls: &[(String, String)], opens: fn(&str) -> b
     out
 }
 
-/// Plain text for people from the markdown that DingTalk and WeCom share: tags, emphasis, heading and quote marks go,
-/// links become name and address, gaps close.
-pub(super) fn from_markdown(markdown: &str) -> String {
-    let mut out = String::with_capacity(markdown.len());
+/// A part of a text in markdown, as people read it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Piece<'a> {
+    /// Stands in the markdown as it is.
+    Text(&'a str),
+    /// Name, which may hold markup, and address.
+    Link(&'a str, &'a str),
+    /// A new line.
+    Break,
+}
+
+/// The parts of a markdown text without its markup: tags of colour, emphasis, heading and quote marks, gaps.
+pub(super) fn pieces<'a>(markdown: &'a str, each: &mut impl FnMut(Piece<'a>)) {
     for (at, line) in markdown.split('\n').enumerate() {
         if at > 0 {
-            out.push('\n');
+            each(Piece::Break);
         }
         let line = line.trim();
         let line = line.strip_prefix('>').map_or(line, str::trim_start);
         let heading = line.trim_start_matches('#');
         let line = if heading.len() < line.len() && heading.starts_with(' ') { heading.trim_start() } else { line };
-        inline(line, &mut out);
+        inline(line, each);
     }
-    out
 }
 
-fn inline(line: &str, out: &mut String) {
-    let mut rest = line;
-    while let Some(c) = rest.chars().next() {
-        if let Some(behind) = font_tag(rest).or_else(|| rest.strip_prefix("**")) {
-            rest = behind;
+/// The parts of one line.
+pub(super) fn inline<'a>(line: &'a str, each: &mut impl FnMut(Piece<'a>)) {
+    let (mut begin, mut at) = (0, 0);
+    loop {
+        let rest = line.get(at..).unwrap_or_default();
+        let Some(c) = rest.chars().next() else { break };
+        let (found, behind) = match c {
+            GAP | '`' => (None, rest.get(c.len_utf8()..)),
+            '*' => (None, rest.strip_prefix("**")),
+            '<' => match (tag(rest, "br"), tag(rest, "font").or_else(|| tag(rest, "text_tag"))) {
+                (Some(behind), _) => (Some(Piece::Break), Some(behind)),
+                (None, behind) => (None, behind),
+            },
+            '[' | '!' => match link(rest) {
+                Some((name, address, behind)) => (Some(Piece::Link(name, address)), Some(behind)),
+                None => (None, None),
+            },
+            _ => (None, None),
+        };
+        let Some(behind) = behind else {
+            at += c.len_utf8();
             continue;
-        }
-        if let Some((name, address, behind)) = link(rest) {
+        };
+        run(line.get(begin..at), each);
+        found.into_iter().for_each(&mut *each);
+        at = line.len() - behind.len();
+        begin = at;
+    }
+    run(line.get(begin..), each);
+}
+
+fn run<'a>(text: Option<&'a str>, each: &mut impl FnMut(Piece<'a>)) {
+    text.filter(|text| !text.is_empty()).map(Piece::Text).into_iter().for_each(each);
+}
+
+/// Plain text for people from the markdown that DingTalk and WeCom share: markup goes, links become name and address.
+pub(super) fn from_markdown(markdown: &str) -> String {
+    let mut out = String::with_capacity(markdown.len());
+    pieces(markdown, &mut |piece| match piece {
+        Piece::Text(text) => out.push_str(text),
+        Piece::Break => out.push('\n'),
+        Piece::Link(name, address) => {
             if !name.is_empty() && name != address {
-                inline(name, out);
+                out.push_str(&name_of(name));
                 out.push(' ');
             }
             out.push_str(address);
-            rest = behind;
-            continue;
         }
-        if c != GAP && c != '`' {
-            out.push(c);
+    });
+    out
+}
+
+/// A link's name without markup.
+pub(super) fn name_of(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    inline(name, &mut |piece| {
+        if let Piece::Text(text) = piece {
+            out.push_str(text);
         }
-        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+    });
+    out
+}
+
+/// The text without tags of colour.
+pub(super) fn without_colours(markdown: &str) -> String {
+    let mut out = String::with_capacity(markdown.len());
+    let mut rest = markdown;
+    while let Some(at) = rest.find('<') {
+        let (before, opened) = rest.split_at(at);
+        out.push_str(before);
+        rest = tag(opened, "font").unwrap_or_else(|| {
+            out.push('<');
+            // `<` is one byte.
+            opened.get(1..).unwrap_or_default()
+        });
     }
+    out.push_str(rest);
+    out
 }
 
 /// Longest tag, link name and link address that are looked for, in bytes: keeps hostile text linear.
@@ -81,11 +146,13 @@ const MAX_TAG: usize = 64;
 const MAX_NAME: usize = 300;
 const MAX_ADDRESS: usize = 4_000;
 
-/// What stands behind a `<font ...>` or `</font>` at the beginning.
-fn font_tag(text: &str) -> Option<&str> {
+/// What stands behind a tag of this name, opening or closing, at the beginning.
+fn tag<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let inside = text.strip_prefix('<')?;
-    let name = inside.strip_prefix('/').unwrap_or(inside);
-    if !name.get(..4)?.eq_ignore_ascii_case("font") {
+    let inside = inside.strip_prefix('/').unwrap_or(inside);
+    let (found, behind) = inside.split_at_checked(name.len())?;
+    let ends = behind.starts_with(|c: char| c.is_ascii_whitespace() || matches!(c, '>' | '/'));
+    if !found.eq_ignore_ascii_case(name) || !ends {
         return None;
     }
     text.get(find_byte(text, b'>', MAX_TAG)? + 1..)
@@ -102,6 +169,60 @@ fn link(text: &str) -> Option<(&str, &str, &str)> {
 
 fn find_byte(text: &str, wanted: u8, within: usize) -> Option<usize> {
     text.bytes().take(within).position(|b| b == wanted)
+}
+
+/// Makes every line of a markdown text a line in the chat: `within` stands for a single line break between blocks of text;
+/// a blank line where a quote, a list, a table or a rule would else take in its neighbour.
+pub(super) fn break_lines(text: &str, within: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 16);
+    let mut fenced = false;
+    let mut lines = text.split('\n').peekable();
+    while let Some(line) = lines.next() {
+        let line = line.trim_end();
+        out.push_str(line);
+        fenced ^= line.trim_start().starts_with("```");
+        let Some(next) = lines.peek() else { break };
+        out.push_str(match (fenced || line.is_empty() || next.trim().is_empty(), parted(line, next)) {
+            (true, _) => "\n",
+            (false, true) => "\n\n",
+            (false, false) => within,
+        });
+    }
+    out
+}
+
+fn parted(line: &str, next: &str) -> bool {
+    let rule =
+        |line: &str| !line.trim().is_empty() && line.trim().bytes().all(|b| matches!(b, b'-' | b'=' | b'*' | b'_'));
+    let (before, behind) = (Block::of(line), Block::of(next));
+    let continued = before == Block::List && next.starts_with("  ");
+    rule(next) || (before != Block::Text && before != behind && !continued)
+}
+
+#[derive(PartialEq, Eq, Clone, Copy)]
+enum Block {
+    Text,
+    Quote,
+    List,
+    Table,
+}
+
+impl Block {
+    fn of(line: &str) -> Self {
+        let line = line.trim_start();
+        let number = line.trim_start_matches(|c: char| c.is_ascii_digit());
+        if line.starts_with('>') {
+            Self::Quote
+        } else if line.starts_with('|') {
+            Self::Table
+        } else if ["- ", "* ", "+ "].iter().any(|mark| line.starts_with(mark))
+            || (number.len() < line.len() && number.starts_with(". "))
+        {
+            Self::List
+        } else {
+            Self::Text
+        }
+    }
 }
 
 /// The parts of a text in which a vendor certainly looks for keywords: addresses and, in markdown, tags and link

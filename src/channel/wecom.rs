@@ -1,19 +1,25 @@
 //! WeCom group robot: <https://developer.work.weixin.qq.com/document/path/91770>.
 
+mod card;
+
 use serde_json::json;
 
+use super::beside::{links, whole_body};
 use super::escape::{Style, escape, one_line};
 use super::reply::{Answer, misconfigured};
-use super::text::{everybody, from_markdown, is_id, is_mobile, join, keyword_parts, plain, with_title};
+use super::text::{
+    break_lines, everybody, from_markdown, is_id, is_mobile, join, keyword_parts, plain, with_title, without_colours,
+};
 use crate::model::{BotKind, Contact, Dialect, Draft, Lang, Layout, Mentions, Millis, Shape, Tone, Verdict};
 
-/// Markdown messages; text when the draft is plain or calls somebody whom markdown can not call.
+/// Markdown messages of both generations and template cards; text when the draft is plain or calls somebody whom markdown
+/// can not call.
 pub(super) struct WeCom {
     /// Asked for by the config.
     pub(super) layout: Layout,
 }
 
-/// Bytes of `markdown.content` (documented and enforced).
+/// Bytes of `markdown.content` and `markdown_v2.content` (documented; enforced for the former).
 const MARKDOWN_LIMIT: usize = 4_096;
 /// Alerts that a template card tells: it has six rows, and the last says who acts.
 const CARD_ALERTS: usize = 5;
@@ -52,35 +58,73 @@ impl Dialect for WeCom {
         })
     }
 
+    /// Of a card, the bytes of its text below the title: the rest is bounded here, and shown beside it.
     fn size(&self, draft: &Draft) -> usize {
-        content(draft).len()
+        match form(draft) {
+            Form::Card(_) => card::text(draft).len(),
+            form => content(draft, form).len(),
+        }
     }
 
     fn limit(&self, draft: &Draft) -> usize {
-        if is_text(draft) { TEXT_LIMIT } else { MARKDOWN_LIMIT }
+        match form(draft) {
+            Form::Text => TEXT_LIMIT,
+            Form::Markdown | Form::MarkdownV2 => MARKDOWN_LIMIT,
+            Form::Card(_) => card::LIMIT,
+        }
     }
 
     fn encode(&self, draft: &Draft, _: &str) -> Vec<u8> {
-        let content = content(draft);
-        let body = if is_text(draft) {
-            let (ids, mobiles) = lists(&draft.mentions, &content);
-            json!({"msgtype": "text", "text": {
-                "content": content, "mentioned_list": ids, "mentioned_mobile_list": mobiles}})
-        } else {
-            json!({"msgtype": "markdown", "markdown": {"content": content}})
+        let body = match form(draft) {
+            Form::Text => {
+                let content = content(draft, Form::Text);
+                let (ids, mobiles) = lists(&draft.mentions, &content);
+                json!({"msgtype": "text", "text": {
+                    "content": content, "mentioned_list": ids, "mentioned_mobile_list": mobiles}})
+            }
+            Form::Markdown => {
+                json!({"msgtype": "markdown", "markdown": {"content": content(draft, Form::Markdown)}})
+            }
+            Form::MarkdownV2 => {
+                json!({"msgtype": "markdown_v2", "markdown_v2": {"content": content(draft, Form::MarkdownV2)}})
+            }
+            Form::Card(links) => json!({"msgtype": "template_card", "template_card": card::card(draft, &links)}),
         };
         body.to_string().into_bytes()
     }
 
     fn keyword_texts<'a>(&self, draft: &'a Draft) -> Vec<&'a str> {
+        if let Form::Card(_) = form(draft) {
+            return card::keyword_texts(draft);
+        }
         let mut texts = vec![draft.title.as_str()];
         texts.extend(keyword_parts(&draft.body, !draft.plain));
         texts
     }
 }
 
-fn is_text(draft: &Draft) -> bool {
-    draft.plain || needs_text(&draft.mentions)
+/// In which of the vendor's message types a draft leaves.
+enum Form<'a> {
+    Text,
+    Markdown,
+    MarkdownV2,
+    /// With its links, at least one.
+    Card(Vec<(String, &'a str)>),
+}
+
+/// The draft's layout, but where it can not hold what the draft says: only text and the older markdown call people, and a
+/// card must lead somewhere.
+fn form(draft: &Draft) -> Form<'_> {
+    match draft.layout {
+        _ if draft.plain || needs_text(&draft.mentions) => Form::Text,
+        _ if !draft.mentions.is_empty() => Form::Markdown,
+        Layout::MarkdownV2 => Form::MarkdownV2,
+        Layout::TemplateCard => {
+            let links = links(draft, card::LINKS + 1);
+            if links.is_empty() { Form::Markdown } else { Form::Card(links) }
+        }
+        _ => Form::Markdown,
+    }
 }
 
 /// Markdown calls people by user id only; everybody and mobile numbers need the lists of a text message.
@@ -92,22 +136,33 @@ fn mobile_only(person: &Contact) -> Option<&str> {
     (!is_id(&person.wecom_user_id) && is_mobile(&person.mobile)).then_some(person.mobile.as_str())
 }
 
-fn content(draft: &Draft) -> String {
+fn content(draft: &Draft, form: Form<'_>) -> String {
     let title = one_line(&draft.title);
-    if !is_text(draft) {
-        return match heading(&title, draft.tone) {
-            Some(heading) if draft.body.is_empty() => heading,
-            Some(heading) => format!("{heading}\n{}", draft.body),
-            None => draft.body.clone(),
-        };
+    let under = |heading: Option<String>, body: String| match heading {
+        Some(heading) if body.is_empty() => heading,
+        Some(heading) => format!("{heading}\n{body}"),
+        None => body,
+    };
+    match form {
+        Form::Markdown => return under(heading(&title, draft.tone), whole_body(draft)),
+        Form::MarkdownV2 => {
+            let body = without_colours(&whole_body(draft));
+            return break_lines(&under(plain_heading(&title, draft.tone), body), "\n");
+        }
+        Form::Text | Form::Card(_) => {}
     }
     let calls: Vec<_> = (draft.mentions.people.iter())
         .filter(|person| is_id(&person.wecom_user_id))
         .map(|person| format!("<@{}>", person.wecom_user_id))
         .map(|call| (call.clone(), call))
         .collect();
-    let body = if draft.plain { draft.body.clone() } else { from_markdown(&draft.body) };
-    plain(&with_title(&title, &body), &calls, |behind| behind.trim_start().starts_with('@'))
+    let body = if draft.plain { draft.body.clone() } else { from_markdown(&whole_body(draft)) };
+    plain(&with_title(&title, &body), &calls, opens)
+}
+
+/// Whether what stands behind a `<` calls somebody.
+fn opens(behind: &str) -> bool {
+    behind.trim_start().starts_with('@')
 }
 
 /// The title in bold and in the nearest of WeCom's three colours.
@@ -119,6 +174,22 @@ fn heading(title: &str, tone: Tone) -> Option<String> {
     };
     let title = escape(title, Style::Wide);
     (!title.is_empty()).then(|| format!("<font color=\"{colour}\">**{title}**</font>"))
+}
+
+/// The title in bold with a sign for its tone, where there are no colours. A real heading would fill three lines of a phone.
+fn plain_heading(title: &str, tone: Tone) -> Option<String> {
+    let sign = match tone {
+        Tone::Red => "🔴 ",
+        Tone::Orange => "🟠 ",
+        Tone::Blue => "🔵 ",
+        Tone::Green => "🟢 ",
+        Tone::Grey => "⚪ ",
+    };
+    // A template may have put one there.
+    let has_one = title.starts_with(|c: char| matches!(c, '\u{2600}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}'));
+    let sign = if has_one { "" } else { sign };
+    let title = escape(title, Style::Wide);
+    (!title.is_empty()).then(|| format!("**{sign}{title}**"))
 }
 
 /// `mentioned_list` and `mentioned_mobile_list`, without people whom the content calls itself.

@@ -63,7 +63,8 @@ fn every_line_is_a_line_in_dingtalk() {
         ("10.0.0.1 x\ny", "10.0.0.1 x  \ny"),
         ("text\n---\nmore", "text\n\n---  \nmore"),
         ("```\na\nb\n```\nc", "```\na\nb\n```  \nc"),
-        ("", ""),
+        ("head\n| a |\n|---|\n| b |\ntext", "head  \n| a |  \n|---|  \n| b |\n\ntext"),
+        ("", "t"),
     ] {
         let got = body(BotKind::DingTalk, &draft("t", written));
         assert_eq!(got["markdown"]["text"], sent, "{written:?}");
@@ -125,9 +126,10 @@ fn feishu_card_and_text() {
         ("bad".to_owned(), "javascript:alert(1)".to_owned()),
         ("长".repeat(200), "http://g".to_owned()),
     ];
-    let button = |name: &str, url: &str| {
-        json!({"tag": "button", "text": {"tag": "plain_text", "content": name},
-            "behaviors": [{"type": "open_url", "default_url": url}]})
+    let button = |name: &str, url: &str, style: &str| {
+        json!({"tag": "column", "width": "auto", "elements": [{
+            "tag": "button", "type": style, "text": {"tag": "plain_text", "content": name},
+            "behaviors": [{"type": "open_url", "default_url": url}]}]})
     };
     assert_eq!(
         body(kind, &full),
@@ -140,8 +142,10 @@ fn feishu_card_and_text() {
                 {"tag": "collapsible_panel", "expanded": false,
                     "header": {"title": {"tag": "markdown", "content": "标签"}},
                     "elements": [{"tag": "markdown", "content": "a: b"}]},
-                button("图表", "https://g/x"),
-                button(&"长".repeat(100), "http://g"),
+                {"tag": "column_set", "flex_mode": "flow", "horizontal_spacing": "8px", "columns": [
+                    button("图表", "https://g/x", "primary"),
+                    button(&"长".repeat(100), "http://g", "default"),
+                ]},
             ]},
         }})
     );

@@ -108,7 +108,7 @@ fn parse(markdown: &str) -> (Vec<String>, String) {
 }
 
 /// What templates put around values.
-const PLACES: [(&str, &str, &str); 11] = [
+const PLACES: [(&str, &str, &str); 15] = [
     ("", "", ""),
     ("- ", "", ""),
     ("> ", " ", ""),
@@ -120,10 +120,14 @@ const PLACES: [(&str, &str, &str); 11] = [
     ("name: ", ", ", "."),
     ("<font color=\"info\">", "</font> ", ""),
     ("x ", "(", ") [t](http://real)"),
+    ("| a | b |\n|---|---|\n| ", " | ", " |\n| c | d |"),
+    ("- a\n    - ", "\n    - ", "\n"),
+    ("1. ", "\n2. *", "*"),
+    (">> ", " ![i](http://real/i.png) ", "\n\n---\nx"),
 ];
 
 /// Characters that mean something somewhere, and ordinary ones.
-fn hostile() -> impl Strategy<Value = String> {
+pub(super) fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => "[-\\[\\](){}<>#*_~`|+=:!.&;@\\\\\"' /0-9a-c]{1,3}",
         1 => "\\PC{1,3}",

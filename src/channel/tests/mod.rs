@@ -3,6 +3,8 @@
 
 mod bodies;
 mod escaping;
+mod kinds;
+mod kinds_props;
 mod replies;
 mod signing;
 
@@ -44,6 +46,10 @@ fn person(name: &str, mobile: &str, dingtalk: &str, wecom: &str, feishu: &str) -
 
 fn zhang() -> Contact {
     person("zhang.san", "13800000000", "", "zhangsan", "ou_zhang")
+}
+
+fn named(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn people(people: &[Contact]) -> Mentions {
