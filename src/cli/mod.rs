@@ -1,12 +1,16 @@
 //! The command line: one file per command. Results go to standard output, mistakes and logs to standard error.
 
 mod args;
+mod bare;
 mod check_config;
 mod database;
 mod demo;
 mod migrate;
+mod payload;
+mod playground;
 mod render;
 mod routes;
+mod samples;
 mod sandbox;
 mod send;
 mod serve;

@@ -1,59 +1,36 @@
 //! `render`: what would be sent.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use jiff::Timestamp;
 
 use super::args::Render;
-use super::{Failure, bot, load, plural, say};
+use super::{Failure, bot, load, payload, plural, samples, say};
 use crate::app::build;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::dispatch::{BotConfig, Preview, Previews, preview, preview_digest};
-use crate::model::{Lang, Mentions, MessageId, Notification};
-
-const SAMPLE_ZH: &[u8] = include_bytes!("../../examples/payloads/firing.zh.json");
-const SAMPLE_EN: &[u8] = include_bytes!("../../examples/payloads/firing.en.json");
+use crate::dispatch::{BotConfig, Occasion, Preview, Previews, preview_on};
+use crate::model::{Mentions, MessageId, Notification};
 
 pub(super) fn run(args: &Render) -> Result<(), Failure> {
     let config = load(&args.config_file)?;
     let bot = bot(&config, &args.bot)?;
     let (from, body) = match &args.payload {
-        Some(file) => (file.display().to_string(), read(file)?),
-        None => ("a built-in sample".to_owned(), sample(bot.lang)?),
+        Some(file) => (file.display().to_string(), payload::read(file)?),
+        None => {
+            let sample = samples::find(samples::DEFAULT).map_err(Failure::usage)?;
+            ("a built-in sample".to_owned(), sample.read(bot.lang).map_err(Failure::runtime)?)
+        }
     };
     say(&show(&config, bot, &from, body, SystemClock::new().now(), args.digest))
-}
-
-/// Reads a webhook body from a file.
-pub(super) fn read(file: &Path) -> Result<Notification, Failure> {
-    let name = file.display();
-    let bytes = std::fs::read(file).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
-    Notification::parse(&bytes).map_err(|error| {
-        let at = if error.at.is_empty() { String::new() } else { format!("{}: ", error.at) };
-        Failure::usage(format!("{name}: {at}{error}"))
-    })
-}
-
-fn sample(lang: Lang) -> Result<Notification, Failure> {
-    let bytes = match lang {
-        Lang::Zh => SAMPLE_ZH,
-        Lang::En => SAMPLE_EN,
-    };
-    // A test reads both.
-    Notification::parse(bytes).map_err(Failure::runtime)
 }
 
 fn show(config: &Config, bot: &BotConfig, from: &str, body: Notification, now: Timestamp, digest: bool) -> String {
     let settings = build::dispatch_settings(config, "");
     let alerts = body.alerts.len();
     let id = MessageId::from_bytes([0; 16]);
-    let previews = if digest {
-        preview_digest(&settings, bot, &body, now, id)
-    } else {
-        preview(&settings, bot, body, now, || id.clone())
-    };
+    let occasion = Occasion { digest, ..Occasion::default() };
+    let previews = preview_on(&occasion, &settings, bot, body, now, || id.clone());
     let mut text = String::new();
     // Writing to a String can not fail.
     let _ = writeln!(text, "bot       {} ({}, {})", bot.name, bot.kind.as_str(), bot.lang.as_str());
@@ -135,18 +112,11 @@ mod tests {
     fn shown_as(name: &str, payload: &str, digest: bool) -> String {
         let folder = Folder::new();
         let config = load(&folder.config_file()).unwrap();
-        let body = read(Path::new("examples/payloads").join(payload).as_path()).unwrap();
+        let body = payload::read(&std::path::Path::new("examples/payloads").join(payload)).unwrap();
         let now = "2026-11-20T10:05:00+08:00".parse().unwrap();
         let text = show(&config, bot(&config, name).unwrap(), payload, body, now, digest);
         assert!(SECRETS.iter().all(|secret| !text.contains(secret)), "{text}");
         text
-    }
-
-    #[test]
-    fn samples_can_be_read() {
-        for lang in [Lang::Zh, Lang::En] {
-            assert_eq!(sample(lang).unwrap().alerts.len(), 2);
-        }
     }
 
     #[test]
@@ -210,7 +180,7 @@ mod tests {
         };
         assert!(refused(&args("frist", None, false)).contains("there is no bot `frist`; did you mean `first`?"));
         let wrong = refused(&args("first", Some(r#"{"alerts":[{"labels":{},"startsAt":"soon"}]}"#), false));
-        assert!(wrong.contains("body.json: alerts[0].startsAt: \"soon\" is not"), "{wrong}");
+        assert!(wrong.contains("body.json:1:36: alerts[0].startsAt: \"soon\" is not"), "{wrong}");
         let missing = Render { payload: Some("no/such".into()), ..args("first", None, false) };
         assert!(refused(&missing).contains("no/such: "));
         assert!(run(&args("first", None, false)).is_ok());

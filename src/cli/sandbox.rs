@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::args::Sandbox as Flags;
+use super::playground::Playground;
 use super::{Failure, runtime, say, stopped};
 use crate::clock::SystemClock;
 use crate::http;
@@ -15,6 +16,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
         let listener = http::bind(&flags.listen).await.map_err(Failure::runtime)?;
         let address = listener.local_addr().map_err(Failure::runtime)?;
         let sandbox = Sandbox::new(SystemClock::new(), true);
+        sandbox.offer_playground(Playground::new(SystemClock::new()));
         say(&welcome(address))?;
         let served = sandbox::serve(listener, sandbox, stopped()).await;
         served.map_err(Failure::runtime)?;
@@ -36,7 +38,8 @@ fn welcome(address: SocketAddr) -> String {
     format!(
         "The sandbox imitates the robots of DingTalk, WeCom and Feishu. Nothing leaves this machine.
 
-  open {base}/
+  open {base}/             the chats
+       {base}/playground   messages and templates to try, drawn as you type
 
 A robot is there from its first call, with any token. Some URLs for your alarmbell.yml:
 
@@ -60,7 +63,7 @@ mod tests {
         for all in ["0.0.0.0:8061", "[::]:8061", "127.0.0.1:8061", "[::1]:8061"] {
             let text = welcome(all.parse().unwrap());
             assert!(
-                text.contains("open http://127.0.0.1:8061/\n") || text.contains("open http://[::1]:8061/\n"),
+                text.contains("open http://127.0.0.1:8061/ ") || text.contains("open http://[::1]:8061/ "),
                 "{text}"
             );
         }

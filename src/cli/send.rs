@@ -6,7 +6,7 @@ use prometheus::Registry;
 
 use super::args::Send;
 use super::database::{EXPOSED, Given};
-use super::{Failure, bot, load, plural, render, runtime, say, warn};
+use super::{Failure, bot, load, payload, plural, render, runtime, say, warn};
 use crate::app::build;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -54,7 +54,7 @@ fn message(args: &Send, config: &Config, bot: &BotConfig) -> Result<OnceMessage,
     let settings = build::dispatch_settings(config, "");
     let now = SystemClock::new().now();
     // Only the first is sent.
-    let previews = preview(&settings, bot, render::read(file)?, now, || id.clone());
+    let previews = preview(&settings, bot, payload::read(file)?, now, || id.clone());
     let mut text = String::new();
     render::remarks(&mut text, &previews);
     let Previews { messages, .. } = previews;

@@ -110,6 +110,7 @@ impl Desk<'_> {
     }
 }
 
-fn is_critical(alert: &SceneAlert) -> bool {
+/// Whether it calls somebody in a digest.
+pub(super) fn is_critical(alert: &SceneAlert) -> bool {
     alert.rank == 0 && alert.alert.status == Status::Firing
 }

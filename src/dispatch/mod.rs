@@ -75,7 +75,7 @@ pub use client::client;
 pub use config::{BotConfig, HttpClientConfig, RateLimit, RobotConfig};
 pub use metrics::DispatchMetrics;
 pub use once::{Once, OnceError, OnceMessage, Sent, Wait, send_once};
-pub use preview::{Preview, Previews, preview, preview_digest};
+pub use preview::{Occasion, Preview, Previews, preview, preview_on};
 pub use view::{BotView, RobotView};
 
 /// Fills a buffer with random bytes that nobody can guess.

@@ -16,7 +16,7 @@ use super::finish::{self, Parts};
 use super::full::{MAX_BODY, Unfit};
 use super::tally::Tally;
 use super::templates::{Compiled, Part};
-use super::{Form, KeywordMode, LinkRewrite, Rendered, Scene, SceneAlert, TemplateFailure, Templates};
+use super::{Form, KeywordMode, LinkRewrite, Rendered, Scene, SceneAlert, TemplateFailure, Templates, Trim};
 use super::{engine, fit, links, marks, words};
 use crate::model::{
     Dialect, Draft, How, Labels, Lang, Layout, Mentions, Millis, Notification, Shape, Status, StormState,
@@ -73,21 +73,21 @@ pub fn render_digest(templates: &Templates, dialect: &dyn Dialect, scene: &Diges
     let made = match scene.form {
         Form::Full => full(templates, dialect, &view),
         Form::Plain => Err(Unfit::TooBig),
-        Form::Counts => return done(&view, 0, counts(dialect, &view), None),
+        Form::Counts => return done(&view, NOTHING, counts(dialect, &view), None),
     };
     let failure = match made {
-        Ok(made) => return Rendered { draft: made.draft, how: made.how, failure: None },
+        Ok(Made { draft, how, trim }) => return Rendered { draft, how, trim, failure: None },
         Err(Unfit::Failed(failure)) => Some(failure),
         Err(Unfit::TooBig) => None,
     };
     let rungs = view.ladder();
     let made = fit::first(&rungs, |rung| {
         let draft = plain(dialect, &view, rung);
-        Ok::<_, Infallible>(finish::fits(dialect, &draft).then_some((rung.named, draft)))
+        Ok::<_, Infallible>(finish::fits(dialect, &draft).then_some((rung, draft)))
     });
     match made {
-        Ok(Some((named, draft))) => done(&view, named, draft, failure),
-        Ok(None) => done(&view, 0, counts(dialect, &view), failure),
+        Ok(Some((rung, draft))) => done(&view, rung, draft, failure),
+        Ok(None) => done(&view, NOTHING, counts(dialect, &view), failure),
     }
 }
 
@@ -133,8 +133,12 @@ fn nothing() -> Notification {
     }
 }
 
-fn done(view: &View<'_>, named: usize, draft: Draft, failure: Option<TemplateFailure>) -> Rendered {
-    Rendered { draft, how: how(view, named, |_| true), failure }
+/// Numbers only.
+const NOTHING: Rung = Rung { named: 0, names: 0 };
+
+fn done(view: &View<'_>, rung: Rung, draft: Draft, failure: Option<TemplateFailure>) -> Rendered {
+    let trim = view.trim(rung).without_markup();
+    Rendered { draft, how: how(view, rung.named, |_| true), trim, failure }
 }
 
 /// The first `named` of the chosen ones are named if they are `shown`, all others counted.
@@ -152,6 +156,7 @@ fn how(view: &View<'_>, named: usize, shown: impl Fn(&SceneAlert) -> bool) -> Ve
 struct Made {
     draft: Draft,
     how: Vec<How>,
+    trim: Trim,
 }
 
 /// Renders with the set's template.
@@ -201,7 +206,7 @@ impl Run<'_> {
             !self.part.custom || finish::names(self.dialect, &draft, &told.alert, &identity)
         };
         let how = how(view, rung.named, shown);
-        Ok(Made { draft, how })
+        Ok(Made { draft, how, trim: view.trim(rung) })
     }
 
     fn draft(&self, body: String, folded: Option<(String, String)>) -> Draft {

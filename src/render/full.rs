@@ -7,7 +7,7 @@ use super::data::{self, Cut};
 use super::facts::Facts;
 use super::finish::{self, Parts};
 use super::templates::{Compiled, Part};
-use super::{Scene, TemplateFailure, Templates, engine, fit, marks};
+use super::{Scene, TemplateFailure, Templates, Trim, engine, fit, marks};
 use crate::model::{Dialect, Draft, How, Layout, Shape};
 
 /// Alerts that one message names at most: nobody reads more on a phone, and it bounds the work.
@@ -62,6 +62,7 @@ fn ladder(total: usize) -> Vec<Rung> {
 pub(super) struct Full {
     pub(super) draft: Draft,
     pub(super) how: Vec<How>,
+    pub(super) trim: Trim,
     /// No size was small enough for the template to show any alert.
     pub(super) numbers_only: bool,
 }
@@ -152,7 +153,9 @@ impl Run<'_> {
         let body = finish::tidy(&marks::resolve(&body, |value| self.dialect.escape(value)));
         let draft = self.draft(rung, title, body);
         let how = self.how(rung, &draft);
-        Ok(Some(Full { draft, how, numbers_only: rung.shown < facts.total.min(1) }))
+        let trim = Trim::full(scene, rung.detailed, rung.shown, rung.cut);
+        let unfolded = self.folds() && !rung.folded;
+        Ok(Some(Full { draft, how, trim: Trim { unfolded, ..trim }, numbers_only: rung.shown < facts.total.min(1) }))
     }
 
     fn draft(&self, rung: Rung, title: String, body: String) -> Draft {
@@ -161,9 +164,8 @@ impl Run<'_> {
         let escape = |value: &str| self.dialect.escape(value);
         let body = if body.is_empty() { escape(&title) } else { body };
         let layout = self.layout;
-        let cards = layout == Layout::Card && facts.total == 1;
         let links = &self.links;
-        let folded = (cards && rung.folded).then(|| data::folded(scene, rung.cut)).flatten();
+        let folded = (self.folds() && rung.folded).then(|| data::folded(scene, rung.cut)).flatten();
         let buttons = if layout.has_buttons() && facts.total == 1 { data::buttons(scene, links) } else { Vec::new() };
         let list = links
             .last()
@@ -183,6 +185,11 @@ impl Run<'_> {
         };
         let parts = Parts { list: list.unwrap_or_default(), mentions: self.mentions.clone() };
         finish::finish(self.dialect, scene, draft, &parts)
+    }
+
+    /// Whether there is room beside the body for labels that are folded away.
+    fn folds(&self) -> bool {
+        self.layout == Layout::Card && self.facts.total == 1
     }
 
     /// Named is an alert whose name and identity people can read. The built-in templates show every alert that they are

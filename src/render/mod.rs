@@ -8,6 +8,7 @@ mod digest;
 mod engine;
 mod extras;
 mod facts;
+mod failure;
 mod finish;
 mod fit;
 mod full;
@@ -22,6 +23,7 @@ mod tally;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod trim;
 pub mod words;
 
 use std::sync::Arc;
@@ -36,6 +38,7 @@ pub use helpers::NAMES as HELPERS;
 pub use notice::notice;
 pub use tally::Tally;
 pub use templates::Templates;
+pub use trim::Trim;
 
 use crate::model::{Alert, Change, Dialect, Draft, How, Lang, Mentions, Millis, Notification};
 
@@ -139,6 +142,8 @@ pub struct Rendered {
     pub draft: Draft,
     /// How each alert of the scene is told, in the scene's order.
     pub how: Vec<How>,
+    /// What was left out to make it fit.
+    pub trim: Trim,
     /// Set when a custom template failed.
     pub failure: Option<TemplateFailure>,
 }
@@ -151,28 +156,33 @@ pub struct Rendered {
 pub fn render(templates: &Templates, dialect: &dyn Dialect, scene: &Scene) -> Rendered {
     let facts = Facts::of(scene);
     if scene.form == Form::Counts {
-        let (draft, how) = plain::counts(dialect, scene, &facts);
-        return Rendered { draft, how, failure: None };
+        return in_plain_text(plain::counts(dialect, scene, &facts), None);
     }
     let full = match scene.form {
         Form::Full => full::full(templates, dialect, scene, &facts),
         _ => Err(Unfit::TooBig),
     };
     match full {
-        Ok(Full { draft, how, numbers_only: false }) => Rendered { draft, how, failure: None },
+        Ok(Full { draft, how, trim, numbers_only: false }) => Rendered { draft, how, trim, failure: None },
         // Plain text with names serves people more than markup with none.
         Ok(full) => {
             let (draft, how) = plain::plain(dialect, scene, &facts);
-            let (draft, how) = if how.contains(&How::Named) { (draft, how) } else { (full.draft, full.how) };
-            Rendered { draft, how, failure: None }
+            if how.contains(&How::Named) {
+                return in_plain_text((draft, how), None);
+            }
+            Rendered { draft: full.draft, how: full.how, trim: full.trim, failure: None }
         }
         Err(unfit) => {
-            let (draft, how) = plain::plain(dialect, scene, &facts);
             let failure = match unfit {
                 Unfit::Failed(failure) => Some(failure),
                 Unfit::TooBig => None,
             };
-            Rendered { draft, how, failure }
+            in_plain_text(plain::plain(dialect, scene, &facts), failure)
         }
     }
+}
+
+fn in_plain_text((draft, how): (Draft, Vec<How>), failure: Option<TemplateFailure>) -> Rendered {
+    let trim = Trim::plain(how.len(), how.iter().filter(|how| **how == How::Named).count());
+    Rendered { draft, how, trim, failure }
 }

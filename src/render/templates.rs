@@ -135,6 +135,11 @@ impl Templates {
         set == DEFAULT || Part::ALL.iter().any(|part| self.custom.contains_key(&(kind.as_str(), set.to_owned(), *part)))
     }
 
+    /// The sources of a vendor's built-in templates, by part (`title`, `alert`, `body`, `digest`).
+    pub fn built_in(kind: BotKind) -> impl Iterator<Item = (&'static str, &'static str)> {
+        BUILT_IN.iter().filter(move |(of, ..)| *of == kind).map(|(_, part, source)| (part.as_str(), *source))
+    }
+
     /// The sets that the user's files make, by vendor and name; for finding unused and mistyped ones.
     pub fn sets(&self) -> Vec<(BotKind, String)> {
         let sets: BTreeSet<(&str, &String)> = self.custom.keys().map(|(kind, set, _)| (*kind, set)).collect();

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::life::Times;
 use super::args::Demo;
+use super::playground::Playground;
 use super::sandbox::reachable;
 use super::{Failure, plural, runtime, say, stopped};
 use crate::app::{App, Options};
@@ -28,6 +29,7 @@ pub(super) fn run(flags: &Demo) -> Result<(), Failure> {
     let folder = tempfile::Builder::new().prefix("alarmbell-demo-").tempdir();
     let folder = folder.map_err(|error| Failure::runtime(format!("a temporary folder: {error}")))?;
     let chats = Sandbox::new(SystemClock::new(), false);
+    chats.offer_playground(Playground::new(SystemClock::new()));
     let shown = runtime()?.block_on(Box::pin(show(flags, folder.path(), chats)));
     let removed = folder.close().map_err(|error| Failure::runtime(format!("the temporary folder: {error}")));
     shown.and(removed)?;
@@ -153,7 +155,8 @@ impl Guide {
         format!(
             "alarmbell demo: everything runs in this process, and nothing leaves this machine.
 
-  open http://{robots}/   the three chats, as people see them
+  open http://{robots}/             the three chats, as people see them
+       http://{robots}/playground   messages and templates to try, drawn as you type
 
   the server itself:
        http://{server}/metrics

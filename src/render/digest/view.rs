@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::super::facts::{self, Facts};
 use super::super::tally::Sorted;
 use super::super::words::pick;
-use super::super::{Scene, SceneAlert, identity, marks};
+use super::super::{Scene, SceneAlert, Trim, identity, marks};
 use super::DigestScene;
 use crate::model::{Alert, Lang};
 
@@ -100,6 +100,12 @@ impl<'a> View<'a> {
         rungs.extend((0..short).rev().map(|names| Rung { named: few, names }));
         rungs.extend((0..few).rev().map(|named| Rung { named, names: 0 }));
         rungs
+    }
+
+    /// What is left out at one step.
+    pub(super) fn trim(&self, rung: Rung) -> Trim {
+        let cut = self.classes.iter().any(|class| class.names.len() > rung.names);
+        Trim::digest(self.facts.total, rung.named, cut.then_some(rung.names))
     }
 
     /// Everything that is counted or named at one step.
