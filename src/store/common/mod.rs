@@ -3,7 +3,14 @@
 pub(super) mod covers;
 pub(super) mod deliveries;
 pub(super) mod gone;
+pub(super) mod parts;
 
+use std::time::Duration;
+
+/// A search of the history that takes longer is given up, with a hint.
+pub(super) const SEARCH: Duration = Duration::from_secs(10);
+/// Bytes of texts and alerts on one page of messages, beyond its first message.
+pub(super) const PAGE_BYTES: usize = 32 << 20;
 /// Rows of a page, or of any other list for people.
 const MAX_LIMIT: u32 = 1_000;
 

@@ -9,17 +9,14 @@ use tokio_postgres::types::Type;
 
 use super::Inner;
 use super::db::{Db, Fault, again, text, transaction};
-use super::parts::{self, Window};
-use crate::model::{How, Kind, MessageId};
+use super::parts;
+use crate::model::{Kind, MessageId};
 use crate::store::common;
+use crate::store::common::parts::{Window, leave_out, slice};
 use crate::store::{MessagePage, MessageQuery, MessageRow, MessageSlice, StoreError};
 
-/// A search that takes longer is given up, with a hint.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// What is left beyond that for the page itself.
 const REST: Duration = Duration::from_secs(10);
-/// Bytes of texts and alerts on one page of messages, beyond its first message.
-const PAGE_BYTES: usize = 32 << 20;
 /// Texts that are searched at once.
 const SEARCHED: usize = 200;
 
@@ -38,7 +35,7 @@ pub(super) async fn snapshot(conn: &mut Object, patience: Duration) -> Result<Tr
 
 /// The connections of those that look things up, for as long as a page may take.
 fn patient(inner: &Inner) -> Db {
-    Db { patience: inner.people.patience.max(PATIENCE + REST), ..inner.people.clone() }
+    Db { patience: inner.people.patience.max(common::SEARCH + REST), ..inner.people.clone() }
 }
 
 fn read_message(row: &Row) -> Result<MessageRow, Fault> {
@@ -60,10 +57,10 @@ fn read_message(row: &Row) -> Result<MessageRow, Fault> {
 /// Adds the alerts of a message's parts.
 async fn add_parts(tx: &Transaction<'_>, row: &mut MessageRow) -> Result<(), Fault> {
     let own = row.alerts.len();
-    let window = Window { skip: 0, limit: usize::MAX, bytes: PAGE_BYTES };
-    let bytes = parts::read_into(&**tx, row.id.as_str(), window, &mut row.alerts).await?;
+    let mut window = Window::ALL;
+    parts::read_into(&**tx, row.id.as_str(), &mut window, &mut row.alerts).await?;
     // Only what is read up to the bound can be short of the whole.
-    if bytes >= PAGE_BYTES {
+    if window.is_full() {
         let (named, counted) = parts::counts(&**tx, row.id.as_str()).await?;
         row.left_out = (named + counted).saturating_sub((row.alerts.len() - own) as u64);
     }
@@ -98,25 +95,16 @@ pub(super) async fn message_slice(
     limit: u32,
 ) -> Result<MessageSlice, StoreError> {
     let db = patient(inner);
-    again!(db, conn => slice(&mut conn, &db, id, skip, limit))
+    again!(db, conn => read_slice(&mut conn, &db, id, skip, limit))
 }
 
-async fn slice(conn: &mut Object, db: &Db, id: &MessageId, skip: u64, limit: u32) -> Result<MessageSlice, Fault> {
-    let limit = usize::try_from(limit.max(1)).unwrap_or(usize::MAX);
+async fn read_slice(conn: &mut Object, db: &Db, id: &MessageId, skip: u64, limit: u32) -> Result<MessageSlice, Fault> {
     let tx = snapshot(conn, db.patience).await?;
-    let mut row = find(&tx, id).await?;
-    let (mut named, mut counted) = parts::counts(&*tx, id.as_str()).await?;
-    let own_named = row.alerts.iter().filter(|alert| alert.how == How::Named).count();
-    let own = row.alerts.len() as u64;
-    named += own_named as u64;
-    counted += own - own_named as u64;
-    row.alerts.drain(..usize::try_from(skip).unwrap_or(usize::MAX).min(row.alerts.len()));
-    row.alerts.truncate(limit);
-    let window = Window { skip: skip.saturating_sub(own), limit: limit - row.alerts.len(), bytes: PAGE_BYTES };
-    parts::read_into(&*tx, id.as_str(), window, &mut row.alerts).await?;
+    let row = find(&tx, id).await?;
+    let (mut slice, mut window) = slice(row, parts::counts(&*tx, id.as_str()).await?, skip, limit);
+    parts::read_into(&*tx, id.as_str(), &mut window, &mut slice.row.alerts).await?;
     tx.commit().await?;
-    row.left_out = (named + counted).saturating_sub(row.alerts.len() as u64);
-    Ok(MessageSlice { row, named, counted })
+    Ok(leave_out(slice))
 }
 
 /// The id of a bot that somebody asks for, in words that may be anything.
@@ -179,7 +167,7 @@ async fn search(tx: &Transaction<'_>, query: &MessageQuery, bot: Option<i32>) ->
     let needle = query.q.as_deref().filter(|q| !q.is_empty()).map(|q| text(q).to_lowercase());
     // One row more than fits says that there is a next page.
     let batch = if needle.is_some() { SEARCHED } else { limit + 1 };
-    let give_up = Instant::now() + PATIENCE;
+    let give_up = Instant::now() + common::SEARCH;
     let mut found = Found::default();
     let mut before = query.after.unwrap_or(i64::MAX);
     loop {
@@ -191,7 +179,7 @@ async fn search(tx: &Transaction<'_>, query: &MessageQuery, bot: Option<i32>) ->
             {
                 continue;
             }
-            if found.seqs.len() == limit || found.bytes >= PAGE_BYTES {
+            if found.seqs.len() == limit || found.bytes >= common::PAGE_BYTES {
                 found.next = found.seqs.last().copied();
                 return Ok(found);
             }

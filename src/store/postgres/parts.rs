@@ -6,15 +6,14 @@ use tokio_postgres::{GenericClient, Transaction};
 use super::Inner;
 use super::books::count;
 use super::db::{Fault, again, transaction};
-use crate::model::{How, MessageId, Millis, ToldAlert};
+use crate::model::{MessageId, Millis, ToldAlert};
 use crate::store::StoreError;
+use crate::store::common::parts::{Part, UNBEGUN_MS, Window};
 
 /// Parts looked at in one step of clean-up.
 const STEP: i64 = 500;
 /// Bytes of parts deleted in one step of clean-up, beyond one part.
 const STEP_BYTES: i64 = 4 << 20;
-/// How long parts wait for their message to begin: a digest that waits for a token is begun within minutes.
-const UNBEGUN_MS: Millis = 3_600_000;
 
 pub(super) async fn keep(
     inner: &Inner,
@@ -22,10 +21,7 @@ pub(super) async fn keep(
     part: u32,
     alerts: &[ToldAlert],
 ) -> Result<(), StoreError> {
-    let json = serde_json::to_string(alerts)
-        .map_err(|error| StoreError::Unavailable(format!("a message's alerts: {error}")))?;
-    let named = alerts.iter().filter(|alert| alert.how == How::Named).count();
-    let counts = (count(named), count(alerts.len() - named));
+    let told = Part::new(alerts)?;
     let number = i32::try_from(part).map_err(|_| StoreError::Unusable("a message of too many parts".to_owned()))?;
     let id = message.as_str();
     again!(inner.db, conn => async {
@@ -39,9 +35,9 @@ pub(super) async fn keep(
         let params = [
             (&id as _, Type::TEXT),
             (&number as _, Type::INT4),
-            (&counts.0 as _, Type::INT8),
-            (&counts.1 as _, Type::INT8),
-            (&json as _, Type::TEXT),
+            (&told.named as _, Type::INT8),
+            (&told.counted as _, Type::INT8),
+            (&told.json as _, Type::TEXT),
         ];
         tx.execute_typed(sql, &params).await?;
         let sql = "INSERT INTO alarmbell.unbegun (message, since_ms) VALUES ($1, 0) \
@@ -119,46 +115,28 @@ fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// Which alerts of the parts to read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Window {
-    pub(super) skip: u64,
-    pub(super) limit: usize,
-    /// Bytes beyond which no further part is read.
-    pub(super) bytes: usize,
-}
-
-/// Adds a message's alerts of its parts, in order; returns the bytes read.
+/// Adds what a window shows of a message's parts, in order.
 pub(super) async fn read_into(
     client: &impl GenericClient,
     message: &str,
-    window: Window,
+    window: &mut Window,
     alerts: &mut Vec<ToldAlert>,
-) -> Result<usize, Fault> {
+) -> Result<(), Fault> {
     let sql = "SELECT part, named + counted FROM alarmbell.message_parts WHERE message = $1 ORDER BY part";
     let parts = client.query_typed(sql, &[(&message, Type::TEXT)]).await?;
-    let Window { mut skip, limit, bytes: most } = window;
-    let (mut bytes, mut room) = (0, limit);
     for row in &parts {
-        if bytes >= most || room == 0 {
+        if window.is_full() {
             break;
         }
-        let here = unsigned(row.try_get(1)?);
-        if here <= skip {
-            skip -= here;
+        if window.passes_over(unsigned(row.try_get(1)?)) {
             continue;
         }
         let sql = "SELECT alerts FROM alarmbell.message_parts WHERE message = $1 AND part = $2";
         let params = [(&message as _, Type::TEXT), (&row.try_get::<_, i32>(0)? as _, Type::INT4)];
         let Some(part) = client.query_typed_opt(sql, &params).await? else { continue };
-        let json: &str = part.try_get(0)?;
-        let part: Vec<ToldAlert> = serde_json::from_str(json)
+        window
+            .take(part.try_get(0)?, alerts)
             .map_err(|_| StoreError::Unusable("the database is damaged: a message's alerts".to_owned()))?;
-        bytes += json.len();
-        let before = alerts.len();
-        alerts.extend(part.into_iter().skip(usize::try_from(skip).unwrap_or(usize::MAX)).take(room));
-        skip = 0;
-        room -= alerts.len() - before;
     }
-    Ok(bytes)
+    Ok(())
 }

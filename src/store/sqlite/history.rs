@@ -1,25 +1,21 @@
 //! What people look at: messages, deliveries, dead letters.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::Fault;
-use super::parts::{self, Window};
+use super::parts;
 use super::tx::{SILENT, count, keys, status};
-use crate::model::{Fingerprint, How, Kind, MessageId};
+use crate::model::{Fingerprint, Kind, MessageId};
 use crate::store::common;
 use crate::store::common::deliveries::{Cursor, Page};
+use crate::store::common::parts::{Window, leave_out, slice};
 use crate::store::{
     DeadLetter, Delivery, DeliveryPage, DeliveryQuery, DeliveryState, MessagePage, MessageQuery, MessageRow,
     MessageSlice, StoreError,
 };
-
-/// A search that takes longer is given up, with a hint.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of texts and alerts on one page of messages, beyond its first message.
-const PAGE_BYTES: usize = 32 << 20;
 
 const COLUMNS: &str = "m.seq, b.name, m.at_ms, m.verdict, m.attempts, m.reason, m.kind, m.id, m.text, m.alerts";
 
@@ -52,14 +48,14 @@ fn read_message(row: &Row<'_>) -> Result<MessageRow, Fault> {
 fn add_parts(conn: &Connection, row: &mut MessageRow) -> Result<usize, Fault> {
     let id = row.id.as_str();
     let own = row.alerts.len();
-    let window = Window { skip: 0, limit: usize::MAX, bytes: PAGE_BYTES };
-    let bytes = parts::read_into(conn, id, window, &mut row.alerts)?;
+    let mut window = Window::ALL;
+    parts::read_into(conn, id, &mut window, &mut row.alerts)?;
     // Only what is read up to the bound can be short of the whole.
-    if bytes >= PAGE_BYTES {
+    if window.is_full() {
         let (named, counted) = parts::counts(conn, id)?;
         row.left_out = (named + counted).saturating_sub((row.alerts.len() - own) as u64);
     }
-    Ok(bytes)
+    Ok(window.bytes())
 }
 
 /// A message with the alerts of its own row.
@@ -82,19 +78,9 @@ pub(super) fn message(conn: &Connection, id: &MessageId) -> Result<MessageRow, F
 
 /// One message with some of its alerts.
 pub(super) fn message_slice(conn: &Connection, id: &MessageId, skip: u64, limit: u32) -> Result<MessageSlice, Fault> {
-    let limit = usize::try_from(limit.max(1)).unwrap_or(usize::MAX);
-    let mut row = find(conn, id)?;
-    let (mut named, mut counted) = parts::counts(conn, id.as_str())?;
-    let own_named = row.alerts.iter().filter(|alert| alert.how == How::Named).count();
-    let own = row.alerts.len() as u64;
-    named += own_named as u64;
-    counted += own - own_named as u64;
-    row.alerts.drain(..usize::try_from(skip).unwrap_or(usize::MAX).min(row.alerts.len()));
-    row.alerts.truncate(limit);
-    let window = Window { skip: skip.saturating_sub(own), limit: limit - row.alerts.len(), bytes: PAGE_BYTES };
-    parts::read_into(conn, id.as_str(), window, &mut row.alerts)?;
-    row.left_out = (named + counted).saturating_sub(row.alerts.len() as u64);
-    Ok(MessageSlice { row, named, counted })
+    let (mut slice, mut window) = slice(find(conn, id)?, parts::counts(conn, id.as_str())?, skip, limit);
+    parts::read_into(conn, id.as_str(), &mut window, &mut slice.row.alerts)?;
+    Ok(leave_out(slice))
 }
 
 fn bot_id(conn: &Connection, name: &str) -> Result<Option<i64>, Fault> {
@@ -129,7 +115,7 @@ pub(super) fn messages(conn: &Connection, query: &MessageQuery) -> Result<Messag
         bot,
     ])?;
     let needle = query.q.as_deref().filter(|q| !q.is_empty()).map(str::to_lowercase);
-    let give_up = Instant::now() + PATIENCE;
+    let give_up = Instant::now() + common::SEARCH;
     let mut page = MessagePage::default();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
@@ -140,7 +126,7 @@ pub(super) fn messages(conn: &Connection, query: &MessageQuery) -> Result<Messag
         }
         let passes = passes(row, query.verdict.as_deref(), needle.as_deref())?;
         // One row more than fits says that there is a next page, and so may be what nobody looked at any more.
-        if tired || (passes && (page.rows.len() == limit || bytes >= PAGE_BYTES)) {
+        if tired || (passes && (page.rows.len() == limit || bytes >= common::PAGE_BYTES)) {
             page.next = page.rows.last().map(|row| row.seq);
             break;
         }

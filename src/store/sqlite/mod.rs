@@ -34,6 +34,7 @@ use tokio::sync::oneshot;
 
 pub use open::{Options, SqliteStore};
 
+use super::common::parts::Part;
 use super::{
     Append, AttemptTimes, Begin, Begun, DeadLetter, DeliveryPage, DeliveryQuery, Feed, HandOver, MessagePage,
     MessageQuery, MessageRow, MessageSlice, Outcome, Retention, RobotState, Store, StoreError, StoreSize, StoredBody,
@@ -99,7 +100,7 @@ impl Store for SqliteStore {
     }
 
     async fn keep_alerts(&self, message: &MessageId, part: u32, alerts: Vec<ToldAlert>) -> Result<(), StoreError> {
-        let kept = parts::Part::new(&alerts)?;
+        let kept = Part::new(&alerts)?;
         drop(alerts);
         let message = message.clone();
         self.steps(kept.json.len(), (), move |tx, ()| parts::keep(tx, message.as_str(), part, &kept)).await

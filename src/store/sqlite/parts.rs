@@ -1,51 +1,30 @@
 //! Alerts that a message tells, kept in parts: a digest tells more than one commit should hold.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
 use super::queue::Step;
 use super::tx::{Tx, count};
-use crate::model::{How, Millis, ToldAlert};
+use crate::model::{Millis, ToldAlert};
 use crate::store::StoreError;
+use crate::store::common::parts::{Part, UNBEGUN_MS, Window};
 
 /// Parts deleted in one transaction.
 const STEP: usize = 500;
 /// Bytes of parts deleted in one transaction, beyond one part.
 const STEP_BYTES: u64 = 4 << 20;
-/// How long parts wait for their message to begin: a digest that waits for a token is begun within minutes.
-const UNBEGUN_MS: Millis = 3_600_000;
-
-/// One part, ready to be written.
-#[derive(Debug)]
-pub(super) struct Part {
-    pub(super) json: String,
-    named: usize,
-    counted: usize,
-}
-
-impl Part {
-    /// # Errors
-    /// When the alerts have no JSON form, which their types exclude.
-    pub(super) fn new(alerts: &[ToldAlert]) -> Result<Self, StoreError> {
-        let json = serde_json::to_string(alerts)
-            .map_err(|error| StoreError::Unavailable(format!("a message's alerts: {error}")))?;
-        let named = alerts.iter().filter(|alert| alert.how == How::Named).count();
-        Ok(Self { json, named, counted: alerts.len() - named })
-    }
-}
 
 /// Keeps a part; part 0 first deletes, in steps, what was kept before.
 pub(super) fn keep(tx: &mut Tx<'_>, message: &str, number: u32, part: &Part) -> Result<Step<()>, Fault> {
     if number == 0 && delete_from(tx, message, 0)? {
         return Ok(Step::More);
     }
-    let stored = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     tx.conn
         .prepare_cached(
             "INSERT INTO message_parts (message, part, named, counted, alerts) VALUES (?1, ?2, ?3, ?4, ?5) \
              ON CONFLICT (message, part) DO UPDATE SET named = ?3, counted = ?4, alerts = ?5",
         )?
-        .execute(params![message, number, stored(part.named), stored(part.counted), part.json])?;
+        .execute(params![message, number, part.named, part.counted, part.json])?;
     tx.conn
         .prepare_cached(
             "INSERT INTO unbegun (message, since_ms) VALUES (?1, 0) ON CONFLICT (message) DO UPDATE SET since_ms = 0",
@@ -115,55 +94,33 @@ pub(super) fn clean_unbegun(tx: &Tx<'_>, now_ms: Millis) -> Result<bool, Fault> 
     Ok(true)
 }
 
-fn read(row: &Row<'_>, at: usize) -> Result<(Vec<ToldAlert>, usize), Fault> {
-    let json = row.get_ref(at)?.as_str().map_err(rusqlite::Error::from)?;
-    let alerts = serde_json::from_str(json)
-        .map_err(|_| StoreError::Unusable("the database file is damaged: a message's alerts".to_owned()))?;
-    Ok((alerts, json.len()))
-}
-
 /// How many alerts the parts of a message name and count.
 pub(super) fn counts(conn: &Connection, message: &str) -> Result<(u64, u64), Fault> {
     let sql = "SELECT ifnull(sum(named), 0), ifnull(sum(counted), 0) FROM message_parts WHERE message = ?1";
     Ok(conn.prepare_cached(sql)?.query_row([message], |row| Ok((count(row, 0)?, count(row, 1)?)))?)
 }
 
-/// Which alerts of the parts to read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Window {
-    pub(super) skip: u64,
-    pub(super) limit: usize,
-    /// Bytes beyond which no further part is read.
-    pub(super) bytes: usize,
-}
-
-/// Adds a message's alerts of its parts, in order; returns the bytes read.
+/// Adds what a window shows of a message's parts, in order.
 pub(super) fn read_into(
     conn: &Connection,
     message: &str,
-    window: Window,
+    window: &mut Window,
     alerts: &mut Vec<ToldAlert>,
-) -> Result<usize, Fault> {
+) -> Result<(), Fault> {
     let sql = "SELECT named + counted, alerts FROM message_parts WHERE message = ?1 ORDER BY part";
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query([message])?;
-    let Window { mut skip, limit, bytes: most } = window;
-    let (mut bytes, mut room) = (0, limit);
     while let Some(row) = rows.next()? {
-        if bytes >= most || room == 0 {
+        if window.is_full() {
             break;
         }
-        let here = count(row, 0)?;
-        if here <= skip {
-            skip -= here;
+        if window.passes_over(count(row, 0)?) {
             continue;
         }
-        let (part, len) = read(row, 1)?;
-        bytes += len;
-        let before = alerts.len();
-        alerts.extend(part.into_iter().skip(usize::try_from(skip).unwrap_or(usize::MAX)).take(room));
-        skip = 0;
-        room -= alerts.len() - before;
+        let json = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        window
+            .take(json, alerts)
+            .map_err(|_| StoreError::Unusable("the database file is damaged: a message's alerts".to_owned()))?;
     }
-    Ok(bytes)
+    Ok(())
 }
