@@ -67,6 +67,8 @@ pub struct App {
     tasks: Vec<JoinHandle<()>>,
     /// Keeps the lease.
     own: JoinHandle<()>,
+    /// It panicked.
+    own_failed: CancellationToken,
 }
 
 struct Hearers(Arc<Dispatcher>);
@@ -99,6 +101,13 @@ fn random(bytes: &mut [u8]) {
 /// What people know this replica by: the host's name, which is the pod's in Kubernetes.
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Does `work`; cancels `failed` when that panics (or is aborted).
+async fn telling_of_a_panic(failed: CancellationToken, work: impl Future<Output = ()>) {
+    let guard = failed.drop_guard();
+    work.await;
+    guard.disarm();
 }
 
 async fn open_store(
@@ -233,9 +242,10 @@ impl App {
         let config = ListenerConfig { connections, ..ListenerConfig::default() };
         let server = tokio::spawn(http::serve(listener, routes, config, metrics, serving.clone(), GRACE));
         // It goes on while the last messages end: without its lease they would not be sent.
+        let own_failed = CancellationToken::new();
         let own = tokio::spawn({
             let dispatcher = Arc::clone(&rooms.dispatcher);
-            async move { dispatcher.own().await }
+            telling_of_a_panic(own_failed.clone(), async move { dispatcher.own().await })
         });
         let mut tasks = vec![tokio::spawn({
             let (dispatcher, stop) = (Arc::clone(&rooms.dispatcher), background.clone());
@@ -247,7 +257,7 @@ impl App {
         }
         tracing::info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
         let Rooms { store, dispatcher, reloader, .. } = rooms;
-        Ok(Self { address, signals, reloader, dispatcher, store, serving, background, server, tasks, own })
+        Ok(Self { address, signals, reloader, dispatcher, store, serving, background, server, tasks, own, own_failed })
     }
 
     /// Where it listens.
@@ -258,22 +268,28 @@ impl App {
     /// Serves until SIGTERM or SIGINT; SIGHUP reads the config anew.
     ///
     /// # Errors
-    /// None today.
+    /// When what keeps the lease of a replica has panicked: whoever started the process is to start it again.
     pub async fn run_until_stopped(mut self) -> Result<(), AppError> {
         let Signals { term, int, hup } = &mut self.signals;
-        loop {
+        let result = loop {
             tokio::select! {
-                _ = term.recv() => break,
-                _ = int.recv() => break,
+                _ = term.recv() => break Ok(()),
+                _ = int.recv() => break Ok(()),
+                () = self.own_failed.cancelled() => {
+                    break Err(AppError::runtime("what keeps this replica's lease panicked; the process must be started again"));
+                }
                 _ = hup.recv() => {
                     // Why it was refused is logged and counted.
                     let _ = self.reloader.reload().await;
                 }
             }
+        };
+        if let Err(error) = &result {
+            tracing::error!(%error, "a defect");
         }
         tracing::info!("stopping");
         self.stop().await;
-        Ok(())
+        result
     }
 
     /// Takes no more webhooks, finishes what is in flight, keeps the rest on disk.
@@ -292,5 +308,21 @@ impl App {
         let _ = self.own.await;
         self.store.close().await;
         tracing::info!("stopped");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_noticed_and_an_end_is_none() {
+        for panics in [true, false] {
+            let failed = CancellationToken::new();
+            let task = telling_of_a_panic(failed.clone(), async move { assert!(!panics, "a defect") });
+            assert_eq!(tokio::spawn(task).await.is_err(), panics);
+            assert_eq!(failed.is_cancelled(), panics);
+        }
     }
 }

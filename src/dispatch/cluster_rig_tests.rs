@@ -150,6 +150,8 @@ pub(super) struct Member {
     mine: Mutex<HashSet<Arc<str>>>,
     /// What is stored of these can not be read.
     pub(super) damaged: Mutex<HashSet<Arc<str>>>,
+    /// The next time that the store is asked for this, something panics.
+    pub(super) defect: Mutex<Option<&'static str>>,
 }
 
 impl Member {
@@ -161,6 +163,7 @@ impl Member {
             pass_after_begin: Mutex::default(),
             mine: Mutex::default(),
             damaged: Mutex::default(),
+            defect: Mutex::default(),
         })
     }
 
@@ -169,6 +172,11 @@ impl Member {
             return Err(StoreError::Unavailable("cut off".to_owned()));
         }
         Ok(&self.hall.store)
+    }
+
+    fn panic_at(&self, place: &str) {
+        let defect = self.defect.lock().unwrap().take_if(|at| *at == place);
+        assert!(defect.is_none(), "a defect");
     }
 
     /// Renews the lease. Who is there, what is lost and what is free.
@@ -364,6 +372,7 @@ impl Cluster for Member {
 
     async fn beat(&self, beat: Beat) -> Result<Pulse, StoreError> {
         self.reach()?;
+        self.panic_at("beat");
         let (replicas, lost, free) = self.renew(beat.config_hash);
         let page = self.hall.store.deliveries(DeliveryQuery {
             states: vec![DeliveryState::Waiting],
@@ -377,6 +386,7 @@ impl Cluster for Member {
 
     async fn claim(&self, bots: &[Arc<str>]) -> Result<bool, StoreError> {
         self.reach()?;
+        self.panic_at("claim");
         if bots.iter().any(|bot| self.damaged.lock().unwrap().contains(bot)) {
             return Err(StoreError::Unusable("the database is damaged".to_owned()));
         }
@@ -417,6 +427,7 @@ impl Cluster for Member {
 
     async fn release(&self, bots: &[Arc<str>]) -> Result<(), StoreError> {
         self.reach()?;
+        self.panic_at("release");
         self.forget(bots);
         let mut rows = self.hall.rows();
         for bot in bots {

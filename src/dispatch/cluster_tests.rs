@@ -35,7 +35,7 @@ pub(super) struct Node {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) member: Arc<Member>,
     registry: Registry,
-    own: JoinHandle<()>,
+    pub(super) own: JoinHandle<()>,
 }
 
 fn config(bots: &[&str]) -> String {

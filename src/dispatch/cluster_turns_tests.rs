@@ -63,3 +63,28 @@ async fn a_bot_that_only_another_replica_knows_hears_of_ends_too() {
         assert_eq!(hearers(node).await, []);
     }
 }
+
+/// Its process is to end: as a task that is gone it would look well, and nobody would be told anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_anywhere_in_keeping_bots_is_one_of_all() {
+    for place in ["beat", "claim", "release"] {
+        let rig = Rig::new().await;
+        let a = rig.node("a").await;
+        rig.pass_until("it takes all", || a.ours().len() == 4).await;
+        *a.member.defect.lock().unwrap() = Some(place);
+        let other = match place {
+            // It is to give some back.
+            "release" => Some(rig.node("b").await),
+            "claim" => {
+                a.dispatcher.shared.membership.as_ref().unwrap().fence(&"b1".into());
+                None
+            }
+            _ => None,
+        };
+        rig.pass_until("it ends", || a.own.is_finished()).await;
+        assert!(a.own.await.unwrap_err().is_panic(), "{place}");
+        if let Some(other) = other {
+            other.stop().await;
+        }
+    }
+}

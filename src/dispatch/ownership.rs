@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,10 @@ type Departure = (Arc<Bot>, Option<Running>);
 impl Dispatcher {
     /// Speaks for this replica's share of the bots until [`Dispatcher::stop`]; returns at once when the store is of one
     /// process.
+    ///
+    /// # Panics
+    /// When any part of it does: without one of them this replica would hold on to bots that it does not speak for, or
+    /// never speak again, and look well. Nobody knows then how far it had come, so only a new process is sound.
     pub async fn own(&self) {
         let (Some(cluster), Some(membership)) = (self.shared.store.cluster(), &self.shared.membership) else { return };
         let mut heard = membership.listen();
@@ -40,7 +44,7 @@ impl Dispatcher {
                     self.round(cluster, membership, &heard, &mut tasks).await;
                 }
                 () = membership.rung.notified() => self.lose_fenced(cluster, membership, &mut tasks).await,
-                Some(_) = tasks.join_next() => {}
+                Some(part) = tasks.join_next() => unless_panicked(part),
             }
         }
     }
@@ -266,6 +270,15 @@ impl Dispatcher {
         if !matches!(timeout(PATIENCE, cluster.leave()).await, Ok(Ok(()))) {
             tracing::warn!("the lease could not be given back; it runs out by itself");
         }
+    }
+}
+
+/// Goes on with a task's panic, if that is how it ended.
+fn unless_panicked(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
     }
 }
 
