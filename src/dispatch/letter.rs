@@ -326,5 +326,11 @@ pub(super) fn told_alert(alert: &SceneAlert, head: &Head, how: How) -> ToldAlert
 
 /// What the history shows of a message.
 pub(super) fn history_text(draft: &Draft) -> String {
-    if draft.body.starts_with(&draft.title) { draft.body.clone() } else { format!("{}\n{}", draft.title, draft.body) }
+    let body = if draft.body.starts_with(&draft.title) {
+        draft.body.clone()
+    } else {
+        format!("{}\n{}", draft.title, draft.body)
+    };
+    let facts = draft.facts.iter().map(|(name, value)| format!("\n{name}: {value}"));
+    facts.fold(body, |text, fact| text + &fact)
 }

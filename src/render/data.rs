@@ -5,16 +5,23 @@ use serde_json::{Map, Value, json};
 use super::facts::{self, Facts};
 use super::identity::CLUSTER;
 use super::marks::{clean, cut, one_line, safe, value};
+use super::texts::Texts;
 use super::{Scene, identity, links, words};
-use crate::model::{Alert, BotKind, Labels, Layout, Status};
+use crate::model::{Alert, BotKind, Labels, Layout, Millis, Status};
 
 /// Bounds on what one alert brings into a template, whatever its sender sent.
 const MAX_LABELS: usize = 64;
 pub(super) const NAME_CHARS: usize = 200;
 /// Text of all labels, or all annotations, of one alert, in bytes.
 const MAX_TEXT: usize = 16 * 1024;
-/// Buttons on a card; more wrap on a phone.
-const MAX_BUTTONS: usize = 4;
+/// Buttons on a card.
+const MAX_BUTTONS: usize = 5;
+/// Links of a template card: itself, and three lines below.
+const MAX_JUMPS: usize = 4;
+/// Labels that are shown of an alert whose annotations say nothing.
+const MAX_OTHERS: usize = 4;
+/// A text of one of several alerts that share a shorter one, in characters.
+const OWN_CHARS: usize = 160;
 /// Labels that are folded away.
 const MAX_FOLDED: usize = 30;
 
@@ -55,45 +62,52 @@ fn pairs(labels: &Labels, max: usize) -> Value {
     Value::Object(out)
 }
 
-/// The one-line text that says what is wrong, and a second one when the sender wrote two.
-fn summary(alert: &Alert, max: usize) -> (String, String) {
-    let annotation = |name: &str| one_line(alert.annotations.get(name).map_or("", String::as_str), max);
-    let mut texts: Vec<String> = Vec::new();
-    for text in ["summary", "description", "message"].into_iter().map(annotation) {
-        if !text.is_empty() && !texts.contains(&text) {
-            texts.push(text);
-        }
-    }
-    if texts.is_empty() {
-        texts.push(one_line(&alert.value_string, max));
-    }
-    let mut texts = texts.into_iter();
-    (texts.next().unwrap_or_default(), texts.next().unwrap_or_default())
+/// `prod-sh / shop`, and `db-03:3306` or `db-03 · /data`, each part once; without what all alerts of the message share
+/// when there are several.
+pub(super) fn place(alert: &Alert, facts: &Facts<'_>) -> (String, String) {
+    join_place(area(alert, |name| !facts.common.contains(name)), facts.identity(alert))
 }
 
-/// `prod-sh / shop / db-03:3306`; without what all alerts of the message share when there are several.
-fn place(alert: &Alert, facts: &Facts<'_>) -> Vec<String> {
-    let shown = |name: &str| !facts.common.contains(name);
+fn join_place(mut area: Vec<String>, marks: Vec<String>) -> (String, String) {
+    // A namespace may be all that identifies.
+    area.retain(|part| !part.is_empty() && !marks.contains(part));
+    area.dedup();
+    (area.join(" / "), marks.join(" · "))
+}
+
+/// Both as one.
+pub(super) fn whole_place((area, marks): &(String, String)) -> String {
+    let bar = if area.is_empty() || marks.is_empty() { "" } else { " / " };
+    format!("{area}{bar}{marks}")
+}
+
+/// Cluster and namespace, by labels that `shown` lets through.
+fn area(alert: &Alert, shown: impl Fn(&str) -> bool) -> Vec<String> {
     let mut parts = Vec::new();
-    if CLUSTER.iter().all(|name| shown(name)) {
+    if CLUSTER.iter().all(|name| alert.label(name).is_empty() || shown(name)) {
         parts.push(identity::cluster(alert));
     }
     if shown("namespace") {
-        parts.push(one_line(alert.label("namespace"), 80));
+        parts.push(identity::namespace(alert));
     }
-    parts.extend(facts.identity(alert));
-    parts.retain(|part| !part.is_empty());
-    parts.dedup();
     parts
 }
 
 /// Name and identity of an alert as the built-in lists show it.
 pub(super) fn label(alert: &Alert, facts: &Facts<'_>) -> String {
-    let mut parts = place(alert, facts);
-    if !facts.one_name || parts.is_empty() || facts.total < 2 {
-        parts.insert(0, identity::name(alert));
-    }
-    parts.join(" ")
+    let (area, marks) = place(alert, facts);
+    let named = !facts.one_name || (area.is_empty() && marks.is_empty()) || facts.total < 2;
+    let name = if named { identity::name(alert) } else { String::new() };
+    let parts = [name, area.replace(" / ", " "), marks.replace(" · ", " ")];
+    parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// `team=db, region=sh`: what else is known of an alert.
+fn label_line(alert: &Alert, facts: &Facts<'_>) -> String {
+    let marks = identity::marks(alert, &facts.common, &Labels::new());
+    let pair = |(name, text): (&str, &str)| format!("{}={}", one_line(name, 40), one_line(text, 60));
+    let pairs: Vec<String> = identity::others(alert, &marks).into_iter().take(MAX_OTHERS).map(pair).collect();
+    pairs.join(", ")
 }
 
 /// The alert at `index` of the scene.
@@ -104,10 +118,15 @@ pub(super) fn alert(scene: &Scene, facts: &Facts<'_>, index: usize, compact: boo
     let mut links = links::of_alert(alert, alertmanager(scene), rewrites);
     if facts.total > 1 {
         // A phone shows one line of them; the others belong to the group.
-        links.retain(|(key, _)| *key == "graph" || *key == "dashboard");
+        links.retain(|(key, _)| (*key == "graph" || *key == "dashboard") && !facts.links.contains(key));
     }
     let link = |link: &str| links::usable(link, rewrites).unwrap_or_else(|| clean(link, NAME_CHARS));
-    let (summary, description) = summary(alert, max.annotations);
+    let texts = Texts::of(alert, max.annotations);
+    let own = match (facts.one_summary, facts.one_description) {
+        (false, _) => texts.summary.clone(),
+        (true, false) => cut(&texts.description, OWN_CHARS),
+        (true, true) => String::new(),
+    };
     let firing = facts::fires(told);
     let time = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
     let identity = facts.identity(alert);
@@ -136,14 +155,16 @@ pub(super) fn alert(scene: &Scene, facts: &Facts<'_>, index: usize, compact: boo
         "compact": compact,
         "single": facts.total == 1,
         "emoji": emoji(told.rank, firing),
-        "ownSummary": if facts.one_summary.is_some() { "" } else { summary.as_str() },
-        "summary": summary,
-        "description": description,
+        "ownSummary": own,
+        "summary": texts.summary,
+        "description": texts.description,
+        "value": texts.value,
+        "labelLine": label_line(alert, facts),
         "cluster": identity::cluster(alert),
         "identity": identity.join(" "),
-        "place": place(alert, facts).join(" / "),
+        "place": whole_place(&place(alert, facts)),
         "label": label(alert, facts),
-        "when": facts::when(scene, told),
+        "when": facts::when(scene, facts, told),
         "whenShort": facts::when_short(scene, told),
         "links": link_values(scene, &links),
         "linkLine": link_line(scene, &links),
@@ -185,13 +206,9 @@ pub(super) fn message_links(scene: &Scene, facts: &Facts<'_>) -> Vec<(&'static s
         return links;
     }
     let mut links = Vec::new();
-    if let Some(lead) = facts.lead {
-        let same = |alert: &super::SceneAlert, name: &str| {
-            alert.alert.annotations.get(name) == lead.alert.annotations.get(name)
-        };
-        let shared = scene.alerts.iter().all(|a| same(a, "runbook_url") && same(a, "runbook"));
-        let found = links::of_alert(&lead.alert, "", &scene.link_rewrites);
-        links.extend(found.into_iter().filter(|(key, _)| shared && *key == "runbook"));
+    if let Some(lead) = facts.lead.filter(|_| !facts.links.is_empty()) {
+        links = links::of_alert(&lead.alert, "", &scene.link_rewrites);
+        links.retain(|(key, _)| facts.links.contains(key));
     }
     if facts.still > 0 {
         let silence = links::silence_url(external, &scene.notification.group_labels);
@@ -201,20 +218,19 @@ pub(super) fn message_links(scene: &Scene, facts: &Facts<'_>) -> Vec<(&'static s
     links
 }
 
-/// Buttons of a card about one alert; the last of them is always the page with everything.
-pub(super) fn buttons(scene: &Scene, links: &[(&'static str, String)]) -> Vec<(String, String)> {
-    let mut chosen: Vec<_> = links.iter().take(MAX_BUTTONS).collect();
-    if let (true, Some(last)) = (links.len() > MAX_BUTTONS, links.last()) {
-        chosen.pop();
-        chosen.push(last);
-    }
-    chosen.into_iter().map(|(key, url)| (words::word(scene.lang, key).to_owned(), url.clone())).collect()
+/// Buttons of a card. Where there is no room for all, a dashboard is what can be found in the others.
+pub(super) fn buttons(scene: &Scene, layout: Layout, links: &[(&'static str, String)]) -> Vec<(String, String)> {
+    let most = if layout == Layout::TemplateCard { MAX_JUMPS } else { MAX_BUTTONS };
+    let spare = links.len() > most;
+    let chosen = links.iter().filter(|(key, _)| !spare || *key != "dashboard").take(most);
+    chosen.map(|(key, url)| (words::word(scene.lang, key).to_owned(), url.clone())).collect()
 }
 
-/// All labels of the only alert, for vendors that can fold them away; the values still have their marks.
+/// All labels of the only alert, for vendors that can fold them away, noise last; the values still have their marks.
 pub(super) fn folded(scene: &Scene, max: Cut) -> Option<(String, String)> {
     let [only] = scene.alerts.as_slice() else { return None };
-    let labels = identity::sorted(&only.alert.labels);
+    let mut labels = identity::sorted(&only.alert.labels);
+    labels.sort_by_cached_key(|(name, _)| identity::is_noise_of(&only.alert, name));
     let line = |(name, text): &(&str, &str)| {
         format!("{} = {}", value(&one_line(name, NAME_CHARS)), value(&one_line(text, max.labels)))
     };
@@ -236,15 +252,17 @@ pub(super) fn message(
     let mut out = payload(scene, facts, max);
     extend(&mut out, counted(scene, facts, vendor));
     extend(&mut out, lead(scene, facts));
-    let summary = facts.one_summary.filter(|_| facts.still > 0).unwrap_or_default();
+    let shared = facts.lead.filter(|_| facts.one_summary && facts.still > 0);
+    let summary = shared.map(|lead| Texts::of(&lead.alert, max.annotations).summary).unwrap_or_default();
     let more = json!({
         "emoji": facts.emoji,
         "state": facts.state(scene),
         "counts": facts.counts(scene),
         "andMore": and_more(scene, facts),
-        "summary": one_line(summary, max.annotations),
+        "summary": summary,
         "notes": facts.notes(scene),
         "dispatch": dispatch(scene, facts, vendor.2),
+        "buttons": vendor.1.has_buttons() && !links.is_empty(),
         "links": link_values(scene, links),
         "linkLine": link_line(scene, links),
     });
@@ -280,8 +298,10 @@ pub(super) fn counted(scene: &Scene, facts: &Facts<'_>, (kind, layout, mentions)
         "type": kind.as_str(),
         "kind": layout.as_str(),
         "buttons": layout.has_buttons(),
-        "columns": layout.has_facts(),
+        "columns": false,
         "policies": facts::policies(scene).take(MAX_LABELS).map(|name| clean(name, NAME_CHARS)).collect::<Vec<_>>(),
+        "people": scene.mentions.people.iter().map(|person| one_line(&person.name, NAME_CHARS)).collect::<Vec<_>>(),
+        "everybody": scene.mentions.all,
         "mentions": if mentions.is_empty() { String::new() } else { safe(mentions) },
         "newCount": facts.fresh,
         "resolvedCount": facts.resolved,
@@ -290,6 +310,8 @@ pub(super) fn counted(scene: &Scene, facts: &Facts<'_>, (kind, layout, mentions)
         "total": facts.total,
         "listURL": links::usable(&scene.list_url, &[]).unwrap_or_default(),
         "now": scene.now.to_string(),
+        "waitingSince": waiting_since(scene.waiting_since_ms),
+        "waited": waited(scene, scene.waiting_since_ms),
         "lang": scene.lang.as_str(),
         "single": facts.total == 1,
         "allClear": facts.all_clear,
@@ -298,17 +320,33 @@ pub(super) fn counted(scene: &Scene, facts: &Facts<'_>, (kind, layout, mentions)
     })
 }
 
+/// When the oldest alert was accepted; empty when that is not known.
+pub(super) fn waiting_since(ms: Millis) -> String {
+    let known = Some(ms).filter(|ms| *ms > 0).and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    known.map(|at| at.to_string()).unwrap_or_default()
+}
+
+/// Seconds since then; 0 when that is not known.
+pub(super) fn waited(scene: &Scene, ms: Millis) -> i64 {
+    if ms > 0 { scene.now.as_second().saturating_sub(ms / 1_000).max(0) } else { 0 }
+}
+
 /// The alert that names the message, and what all its alerts share.
 fn lead(scene: &Scene, facts: &Facts<'_>) -> Value {
     let lead = facts.lead.map(|lead| &*lead.alert);
     let identity = lead.map(|lead| facts.identity(lead)).unwrap_or_default();
-    let short = identity.first().map_or("", |first| identity::without_port(first));
-    let shared = |name: &&str| facts.common.contains(*name);
-    let cluster = lead.filter(|_| facts.total == 1 || CLUSTER.iter().any(shared)).map(identity::cluster);
-    let cluster = cluster.unwrap_or_default();
-    let namespace = lead.filter(|_| shared(&"namespace")).map_or("", |lead| lead.label("namespace"));
+    let shared = facts.shared_identity();
+    let short = shared.first().or(identity.first()).map_or("", |first| identity::without_port(first)).to_owned();
+    let common = |name: &str| facts.common.contains(name);
+    let cluster = match (lead, facts.total) {
+        (Some(lead), 1) => identity::cluster(lead),
+        (Some(lead), _) => {
+            area(lead, |name| common(name) && name != "namespace").into_iter().next().unwrap_or_default()
+        }
+        (None, _) => String::new(),
+    };
     // An only alert says itself where it is.
-    let place = [cluster.as_str(), namespace].into_iter().filter(|part| !part.is_empty() && facts.total > 1);
+    let place = lead.filter(|_| facts.total > 1).map(|lead| join_place(area(lead, common), shared)).unwrap_or_default();
     let severity = clean(facts.lead.map_or("", |lead| lead.severity.as_str()), NAME_CHARS);
     json!({
         "severity": severity,
@@ -316,8 +354,8 @@ fn lead(scene: &Scene, facts: &Facts<'_>) -> Value {
         "severityRank": facts.lead.map(|lead| lead.rank),
         "name": lead.map(identity::name).unwrap_or_default(),
         "identity": identity.join(" "),
-        "identityShort": cut(short, 60),
-        "place": one_line(&place.collect::<Vec<_>>().join(" / "), NAME_CHARS),
+        "identityShort": cut(&short, 60),
+        "place": one_line(&whole_place(&place), NAME_CHARS),
         "cluster": cluster,
     })
 }
@@ -334,10 +372,11 @@ fn and_more(scene: &Scene, facts: &Facts<'_>) -> String {
 /// Who acts.
 pub(super) fn dispatch(scene: &Scene, facts: &Facts<'_>, mentions: &str) -> String {
     let word = |key| words::word(scene.lang, key);
-    let who = match (mentions.is_empty(), facts.all_clear) {
-        (false, _) => mentions.to_owned(),
-        (true, true) => word("nobody").to_owned(),
-        (true, false) => word("oncall").to_owned(),
-    };
+    let who = if mentions.is_empty() { who(scene, facts) } else { mentions };
     safe(&format!("{}{who}", word("colon")))
+}
+
+/// Who acts when nobody is called.
+pub(super) fn who(scene: &Scene, facts: &Facts<'_>) -> &'static str {
+    words::word(scene.lang, if facts.all_clear { "nobody" } else { "oncall" })
 }

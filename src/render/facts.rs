@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use super::words::{self, pick};
-use super::{Scene, SceneAlert, Tally, identity};
+use super::{Scene, SceneAlert, Tally, identity, links, texts};
 use crate::model::{Alert, Change, FALLBACK, Lang, Status, Tone};
 
 /// A message that waited longer than this says so, in seconds: pacing alone explains less.
@@ -26,9 +29,13 @@ pub(super) struct Facts<'a> {
     pub(super) lead: Option<&'a SceneAlert>,
     /// Labels that all alerts share; empty for one alert.
     pub(super) common: BTreeSet<&'a str>,
+    /// Keys of the links that all of several alerts share.
+    pub(super) links: Vec<&'static str>,
     pub(super) one_name: bool,
-    /// The summary that all of several alerts share, if they do.
-    pub(super) one_summary: Option<&'a str>,
+    /// All of several alerts say the same of what is wrong.
+    pub(super) one_summary: bool,
+    /// They say the same more about it, or nothing.
+    pub(super) one_description: bool,
     pub(super) tone: Tone,
     pub(super) emoji: &'static str,
 }
@@ -47,8 +54,7 @@ impl<'a> Facts<'a> {
         let still = fresh + unchanged;
         let lead = scene.alerts.iter().filter(|a| fires(a)).min_by_key(|a| a.rank).or(scene.alerts.first());
         let first_name = scene.alerts.first().map_or("", |a| a.alert.name());
-        let summary = |a: &'a SceneAlert| a.alert.annotations.get("summary").map_or("", String::as_str);
-        let first_summary = scene.alerts.first().map_or("", summary);
+        let alerts = || scene.alerts.iter().map(|told| &*told.alert);
         let mut facts = Self {
             scene,
             fresh,
@@ -60,10 +66,10 @@ impl<'a> Facts<'a> {
             partly: resolved > 0 && (still > 0 || scene.truncated > 0),
             reminder: fresh == 0 && resolved == 0 && unchanged > 0,
             lead,
-            common: identity::common(scene.alerts.iter().map(|a| &*a.alert)),
-            one_summary: (scene.alerts.len() > 1 && scene.alerts.iter().all(|a| summary(a) == first_summary))
-                .then_some(first_summary)
-                .filter(|text| !text.is_empty()),
+            common: identity::common(alerts()),
+            links: links::shared(alerts()),
+            one_summary: scene.alerts.len() > 1 && texts::same(alerts(), 0),
+            one_description: texts::same(alerts(), 1),
             one_name: scene.alerts.iter().all(|a| a.alert.name() == first_name),
             tone: Tone::Grey,
             emoji: "",
@@ -83,8 +89,8 @@ impl<'a> Facts<'a> {
         facts.partly = facts.resolved > 0 && facts.still > 0;
         facts.reminder = facts.fresh == 0 && facts.resolved == 0 && facts.unchanged > 0;
         // Out of hundreds of alerts each must say for itself which one it is.
-        facts.common = BTreeSet::new();
-        (facts.one_name, facts.one_summary) = (false, None);
+        (facts.common, facts.links) = (BTreeSet::new(), Vec::new());
+        (facts.one_name, facts.one_summary) = (false, false);
         facts.colour(tally.worst().or((facts.total > 0).then_some(u8::MAX)));
         facts
     }
@@ -103,6 +109,16 @@ impl<'a> Facts<'a> {
     /// See [`identity::identity`].
     pub(super) fn identity(&self, alert: &Alert) -> Vec<String> {
         identity::identity(alert, &self.common, &self.scene.notification.group_labels)
+    }
+
+    /// What all of several alerts share of it.
+    pub(super) fn shared_identity(&self) -> Vec<String> {
+        let lead = self.lead.filter(|_| !self.common.is_empty());
+        lead.map(|lead| identity::shared(&lead.alert, &self.common))
+            .unwrap_or_default()
+            .into_iter()
+            .map(|m| m.1)
+            .collect()
     }
 
     /// By the most urgent alert. Green only when all is clear: "resolved 1, +3 not sent" is grey, because nobody knows.
@@ -274,10 +290,19 @@ pub(super) fn fires(alert: &SceneAlert) -> bool {
 
 /// The same for a line in a list: when it began, and when it ended.
 pub(super) fn when_short(scene: &Scene, alert: &SceneAlert) -> String {
-    let at = |time| words::time(time, scene.now, &scene.tz);
+    span(scene, alert, words::time)
+}
+
+/// The same to the minute.
+pub(super) fn when_brief(scene: &Scene, alert: &SceneAlert) -> String {
+    span(scene, alert, words::minute)
+}
+
+fn span(scene: &Scene, alert: &SceneAlert, layout: fn(Timestamp, Timestamp, &TimeZone) -> String) -> String {
+    let at = |time| layout(time, scene.now, &scene.tz);
     let ended = alert.alert.ends_at.filter(|_| !fires(alert));
     match (alert.alert.starts_at, ended, scene.lang) {
-        (Some(start), Some(end), _) => format!("{}–{}", at(start), at(end)),
+        (Some(start), Some(end), _) => words::range((start, end), scene.now, &scene.tz, layout),
         (Some(start), None, Lang::Zh) => format!("{} 起", at(start)),
         (Some(start), None, Lang::En) => format!("since {}", at(start)),
         (None, Some(end), _) => format!("–{}", at(end)),
@@ -286,7 +311,7 @@ pub(super) fn when_short(scene: &Scene, alert: &SceneAlert) -> String {
 }
 
 /// When it began and ended or how long it lasts, in words.
-pub(super) fn when(scene: &Scene, alert: &SceneAlert) -> String {
+pub(super) fn when(scene: &Scene, facts: &Facts<'_>, alert: &SceneAlert) -> String {
     let lang = scene.lang;
     let at = |time| words::time(time, scene.now, &scene.tz);
     let start = alert.alert.starts_at;
@@ -294,7 +319,8 @@ pub(super) fn when(scene: &Scene, alert: &SceneAlert) -> String {
     if fires(alert) {
         match alert.change {
             Change::Refired => parts.push(pick(lang, "再次告警", "fired again").to_owned()),
-            Change::Unchanged => parts.push(pick(lang, "仍在告警", "still firing").to_owned()),
+            // A message of nothing but reminders says so once.
+            Change::Unchanged if !facts.reminder => parts.push(pick(lang, "仍在告警", "still firing").to_owned()),
             _ => {}
         }
         if let Some(start) = start {
@@ -316,7 +342,7 @@ pub(super) fn when(scene: &Scene, alert: &SceneAlert) -> String {
             (Some(start), Some(end), Change::FiredResolved, Lang::En) => {
                 format!("fired {}, resolved {}", at(start), at(end))
             }
-            (Some(start), Some(end), ..) => format!("{}–{}", at(start), at(end)),
+            (Some(start), Some(end), ..) => words::range((start, end), scene.now, &scene.tz, words::time),
             (None, Some(end), _, Lang::Zh) => format!("{} 恢复", at(end)),
             (None, Some(end), _, Lang::En) => format!("resolved {}", at(end)),
             (Some(start), None, _, Lang::Zh) => format!("{} 起，已恢复", at(start)),

@@ -97,7 +97,8 @@ pub(super) fn holds_word(text: &str, word: &str) -> bool {
 pub(super) fn names(dialect: &dyn Dialect, draft: &Draft, alert: &Alert, identity: &[String]) -> bool {
     let shows = |text: &str| {
         let in_place = |place: &String| holds_word(place, text) || holds_word(place, &dialect.escape(text));
-        text.is_empty() || [&draft.body, &draft.title].into_iter().any(in_place)
+        let mut facts = draft.facts.iter().map(|(_, value)| value);
+        text.is_empty() || [&draft.body, &draft.title].into_iter().any(in_place) || facts.any(in_place)
     };
     let first = identity.first().map_or("", String::as_str);
     shows(&identity::name(alert)) && (shows(first) || shows(identity::without_port(first)))

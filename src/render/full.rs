@@ -7,7 +7,7 @@ use super::data::{self, Cut};
 use super::facts::Facts;
 use super::finish::{self, Parts};
 use super::templates::{Compiled, Part};
-use super::{Scene, TemplateFailure, Templates, Trim, engine, fit, marks};
+use super::{Scene, TemplateFailure, Templates, Trim, columns, engine, fit, marks};
 use crate::model::{Dialect, Draft, How, Layout, Shape};
 
 /// Alerts that one message names at most: nobody reads more on a phone, and it bounds the work.
@@ -122,10 +122,12 @@ impl Run<'_> {
     fn rung(&self, rung: Rung) -> Result<Option<Full>, TemplateFailure> {
         let (scene, facts) = (self.scene, self.facts);
         let vendor = (self.dialect.kind(), self.layout, self.mentions.as_str());
+        let rows = self.columns(rung);
         let mut root = data::message(scene, facts, vendor, &self.links, rung.cut);
         let alerts: Vec<Value> =
             (0..rung.shown).map(|at| data::alert(scene, facts, at, at >= rung.detailed, rung.cut)).collect();
         if let Value::Object(root) = &mut root {
+            root.insert("columns".to_owned(), (!rows.is_empty()).into());
             root.insert("alerts".to_owned(), Value::Array(alerts));
             root.insert("omitted".to_owned(), (facts.total - rung.shown).into());
             root.insert("more".to_owned(), facts.more(scene, rung.shown).into());
@@ -151,25 +153,33 @@ impl Run<'_> {
         let title = marks::one_line(&marks::plain(&title), finish::TITLE_CHARS);
         let body = self.part(Part::Body, &context, &[], MAX_BODY)?;
         let body = finish::tidy(&marks::resolve(&body, |value| self.dialect.escape(value)));
-        let draft = self.draft(rung, title, body);
+        let draft = self.draft(rung, title, body, rows);
         let how = self.how(rung, &draft);
         let trim = Trim::full(scene, rung.detailed, rung.shown, rung.cut);
         let unfolded = self.folds() && !rung.folded;
         Ok(Some(Full { draft, how, trim: Trim { unfolded, ..trim }, numbers_only: rung.shown < facts.total.min(1) }))
     }
 
-    fn draft(&self, rung: Rung, title: String, body: String) -> Draft {
+    /// Facts beside the body. A template card is made of them; on other cards a custom template shows what it wants.
+    fn columns(&self, rung: Rung) -> Vec<(String, String)> {
+        let [_, alert, body] = self.parts;
+        if self.layout != Layout::TemplateCard && (alert.custom || body.custom) {
+            return Vec::new();
+        }
+        columns::columns(self.scene, self.facts, self.layout, !self.mentions.is_empty(), rung.shown)
+    }
+
+    fn draft(&self, rung: Rung, title: String, body: String, rows: Vec<(String, String)>) -> Draft {
         let (scene, facts) = (self.scene, self.facts);
         let title = if title.is_empty() { finish::title(scene, facts, "") } else { title };
         let escape = |value: &str| self.dialect.escape(value);
-        let body = if body.is_empty() { escape(&title) } else { body };
+        let body = if body.is_empty() && rows.is_empty() { escape(&title) } else { body };
         let layout = self.layout;
         let links = &self.links;
         let folded = (self.folds() && rung.folded).then(|| data::folded(scene, rung.cut)).flatten();
-        let buttons = if layout.has_buttons() && facts.total == 1 { data::buttons(scene, links) } else { Vec::new() };
-        let list = links
-            .last()
-            .filter(|(key, _)| *key == "list" && rung.shown < facts.total && !body.contains(&scene.list_url));
+        let buttons = if layout.has_buttons() { data::buttons(scene, layout, links) } else { Vec::new() };
+        let seen = |url: &String| body.contains(&scene.list_url) || buttons.iter().any(|(_, button)| button == url);
+        let list = links.last().filter(|(key, url)| *key == "list" && rung.shown < facts.total && !seen(url));
         let list = list
             .map(|(key, url)| marks::resolve(&data::markdown_link(super::words::word(scene.lang, key), url), escape));
         let draft = Draft {
@@ -178,7 +188,7 @@ impl Run<'_> {
             plain: false,
             layout,
             tone: facts.tone,
-            facts: Vec::new(),
+            facts: rows,
             links: buttons,
             folded: folded.map(|(head, lines)| (head, marks::resolve(&lines, escape))),
             mentions: scene.mentions.clone(),
@@ -192,13 +202,13 @@ impl Run<'_> {
         self.layout == Layout::Card && self.facts.total == 1
     }
 
-    /// Named is an alert whose name and identity people can read. The built-in templates show every alert that they are
-    /// given; what a custom one shows is looked up.
+    /// Named is an alert whose name and identity people can read. The built-in bodies show every alert that they are given;
+    /// what a custom one shows is looked up, and so is what had to be short to stand beside a body.
     fn how(&self, rung: Rung, draft: &Draft) -> Vec<How> {
-        let custom = self.parts.iter().any(|part| part.custom);
+        let unsure = !draft.facts.is_empty() || self.parts.iter().any(|part| part.custom);
         let named = |at: usize| {
             let Some(told) = self.scene.alerts.get(at).filter(|_| at < rung.shown) else { return false };
-            !custom || finish::names(self.dialect, draft, &told.alert, &self.facts.identity(&told.alert))
+            !unsure || finish::names(self.dialect, draft, &told.alert, &self.facts.identity(&told.alert))
         };
         (0..self.facts.total).map(|at| if named(at) { How::Named } else { How::Counted }).collect()
     }

@@ -41,6 +41,15 @@ pub(super) fn usable(link: &str, rewrites: &[LinkRewrite]) -> Option<String> {
     (out.len() <= MAX_BYTES).then_some(out)
 }
 
+/// Annotations that link to what to do, and to a picture of how things are.
+const RUNBOOK: &[&str] = &["runbook_url", "runbook", "runbookURL", "runbookUrl", "playbook_url", "playbook"];
+const DASHBOARD: &[&str] =
+    &["dashboard_url", "dashboard", "dashboardURL", "dashboardUrl", "dashboard_link", "grafana_url", "panel_url"];
+/// Grafana's own annotations, which it keeps when it hands an alert to another Alertmanager.
+const GRAFANA: [&str; 2] = ["__dashboardUid__", "__panelId__"];
+/// Keys of links that all alerts of a rule tend to share.
+const SHARED: [&str; 3] = ["graph", "runbook", "dashboard"];
+
 /// Links of one alert that exist, in the order in which they are shown: key of [`super::words::WORDS`], URL.
 pub(super) fn of_alert(alert: &Alert, external_url: &str, rewrites: &[LinkRewrite]) -> Vec<(&'static str, String)> {
     let annotation = |names: &[&str]| {
@@ -53,15 +62,52 @@ pub(super) fn of_alert(alert: &Alert, external_url: &str, rewrites: &[LinkRewrit
     let dashboard = || {
         usable(&alert.panel_url, rewrites)
             .or_else(|| usable(&alert.dashboard_url, rewrites))
-            .or_else(|| annotation(&["dashboard_url", "dashboard"]))
+            .or_else(|| annotation(DASHBOARD))
+            .or_else(|| usable(&grafana(alert)?, rewrites))
     };
     let links = [
         ("graph", usable(&alert.generator_url, rewrites)),
-        ("runbook", annotation(&["runbook_url", "runbook"])),
+        ("runbook", annotation(RUNBOOK)),
         ("dashboard", dashboard()),
         ("silence", silence()),
     ];
     links.into_iter().filter_map(|(key, link)| Some((key, link?))).collect()
+}
+
+/// Keys of the links that all these alerts have in common: one such link says it for all. None for fewer than two.
+pub(super) fn shared<'a>(alerts: impl Iterator<Item = &'a Alert> + Clone) -> Vec<&'static str> {
+    let mut others = alerts.clone();
+    let Some(first) = others.next() else { return Vec::new() };
+    if others.clone().next().is_none() {
+        return Vec::new();
+    }
+    let same = |key: &&'static str| {
+        let wanted = sources(first, key);
+        others.clone().all(|alert| sources(alert, key).eq(wanted.clone()))
+    };
+    SHARED.into_iter().filter(same).collect()
+}
+
+/// What a link is made of, as it was sent.
+fn sources<'a>(alert: &'a Alert, key: &str) -> impl Iterator<Item = Option<&'a str>> + Clone {
+    let (fields, names, grafana): ([&str; 2], &[&str], &[&str]) = match key {
+        "graph" => ([&alert.generator_url, ""], &[], &[]),
+        "runbook" => (["", ""], RUNBOOK, &[]),
+        _ => ([&alert.panel_url, &alert.dashboard_url], DASHBOARD, &GRAFANA),
+    };
+    let annotations = names.iter().chain(grafana).map(|name| alert.annotations.get(*name).map(String::as_str));
+    fields.into_iter().map(Some).chain(annotations)
+}
+
+/// The dashboard that Grafana's annotations name, at the address of the Grafana that the alert links to.
+fn grafana(alert: &Alert) -> Option<String> {
+    let plain = |text: &&String| {
+        (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    let [uid, panel] = GRAFANA.map(|name| alert.annotations.get(name).filter(plain));
+    let (base, _) = alert.generator_url.split_once("/alerting/")?;
+    let panel = panel.map(|panel| format!("?viewPanel={panel}")).unwrap_or_default();
+    Some(format!("{base}/d/{}{panel}", uid?))
 }
 
 /// Alertmanager's page for a new silence with these labels as matchers; `None` without an address or labels.

@@ -3,6 +3,7 @@
 //!
 //! What a template sees, and the helpers it may use, stand in `templates/README.md`.
 
+mod columns;
 mod data;
 mod digest;
 mod engine;
@@ -23,6 +24,7 @@ mod tally;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod trim;
 pub mod words;
 

@@ -13,7 +13,7 @@ const LINE_CHARS: usize = 240;
 
 /// Plain text that names the alerts, as many as fit; the others are counted.
 pub(super) fn plain(dialect: &dyn Dialect, scene: &Scene, facts: &Facts<'_>) -> (Draft, Vec<How>) {
-    let title = finish::title(scene, facts, "Alarm｜");
+    let title = finish::title(scene, facts, &format!("Alarm{}", words::word(scene.lang, "bar")));
     let named = scene.alerts.len().min(SHOWN);
     let lines: Vec<String> = (0..named).filter_map(|at| line(scene, facts, at)).collect();
     let make = |shown: usize| {
@@ -52,7 +52,8 @@ fn line(scene: &Scene, facts: &Facts<'_>, at: usize) -> Option<String> {
         label => label,
     };
     let mut line = format!("{state} {head}");
-    for more in [text("when"), if facts::fires(told) { text("summary") } else { String::new() }] {
+    let firing = |name| if facts::fires(told) { text(name) } else { String::new() };
+    for more in [firing("summary"), firing("value"), text("when")] {
         if !more.is_empty() {
             line.push_str(words::word(scene.lang, "comma"));
             line.push_str(&more);

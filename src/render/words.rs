@@ -13,6 +13,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("where", "位置", "Where"),
     ("what", "现象", "What"),
     ("when", "时间", "When"),
+    ("value", "当前值", "Value"),
     ("labels", "标签", "Labels"),
     ("names", "按名称", "By name"),
     ("graph", "图表", "graph"),
@@ -64,15 +65,35 @@ pub fn severity(lang: Lang, level: &str) -> String {
 
 /// A time as people read it: `HH:MM:SS` today, `MM-DD HH:MM` this year, else `YYYY-MM-DD HH:MM`.
 pub fn time(at: Timestamp, now: Timestamp, tz: &TimeZone) -> String {
+    let short = minute(at, now, tz);
     let (at, now) = (at.to_zoned(tz.clone()), now.to_zoned(tz.clone()));
-    let (h, m, s) = (at.hour(), at.minute(), at.second());
+    if at.date() == now.date() { format!("{short}:{:02}", at.second()) } else { short }
+}
+
+/// The same without seconds.
+pub(super) fn minute(at: Timestamp, now: Timestamp, tz: &TimeZone) -> String {
+    let (at, now) = (at.to_zoned(tz.clone()), now.to_zoned(tz.clone()));
+    let (h, m) = (at.hour(), at.minute());
     if at.date() == now.date() {
-        format!("{h:02}:{m:02}:{s:02}")
+        format!("{h:02}:{m:02}")
     } else if at.year() == now.year() {
         format!("{:02}-{:02} {h:02}:{m:02}", at.month(), at.day())
     } else {
         format!("{:04}-{:02}-{:02} {h:02}:{m:02}", at.year(), at.month(), at.day())
     }
+}
+
+/// From when to when, `at` one of the two above. The day is said once.
+pub(super) fn range(
+    (start, end): (Timestamp, Timestamp),
+    now: Timestamp,
+    tz: &TimeZone,
+    at: fn(Timestamp, Timestamp, &TimeZone) -> String,
+) -> String {
+    let day = |time: Timestamp| time.to_zoned(tz.clone()).date();
+    let past = day(start) == day(end) && day(end) != day(now);
+    let end = if past { minute(end, end, tz) } else { at(end, now, tz) };
+    format!("{}–{end}", at(start, now, tz))
 }
 
 /// Seconds as a length of time, two units at most: `7分33秒`, `7m33s`, `3小时5分`, `3h5m`. Negative counts as 0.

@@ -29,6 +29,9 @@ pub(super) fn root(view: &View<'_>, rung: Rung, blocks: &[Block<'_>], folded: &[
         "emoji": facts.emoji,
         "head": text::head(digest),
         "totals": text::totals(digest.lang, &view.classes),
+        "buttons": vendor.1.has_buttons() && !links.is_empty(),
+        "waitingSince": data::waiting_since(digest.since_ms),
+        "waited": data::waited(scene, digest.since_ms),
         "since": text::since(digest).map(|at| at.to_string()).unwrap_or_default(),
         "storm": digest.storm.map(|storm| json!({
             "since": jiff::Timestamp::from_millisecond(storm.since_ms).map(|at| at.to_string()).unwrap_or_default(),

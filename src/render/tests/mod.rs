@@ -5,6 +5,7 @@ mod digest;
 mod digest_props;
 mod fit;
 mod hostile;
+mod kube;
 mod messages;
 mod parts;
 mod props;
@@ -60,7 +61,8 @@ impl Dialect for Fake {
     fn size(&self, draft: &Draft) -> usize {
         let links: usize = draft.links.iter().map(|(name, url)| name.len() + url.len()).sum();
         let folded = draft.folded.as_ref().map_or(0, |(head, lines)| head.len() + lines.len());
-        draft.title.len() + 1 + draft.body.len() + links + folded
+        let facts: usize = draft.facts.iter().map(|(name, value)| name.len() + value.len()).sum();
+        draft.title.len() + 1 + draft.body.len() + links + folded + facts
     }
 
     fn limit(&self, draft: &Draft) -> usize {
@@ -72,7 +74,8 @@ impl Dialect for Fake {
     }
 
     fn keyword_texts<'a>(&self, draft: &'a Draft) -> Vec<&'a str> {
-        vec![&draft.title, &draft.body]
+        let facts = draft.facts.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        [draft.title.as_str(), &draft.body].into_iter().chain(facts).collect()
     }
 }
 
@@ -181,9 +184,15 @@ pub(super) fn group(alerts: Vec<Alert>) -> Notification {
 }
 
 pub(super) fn show(rendered: &Rendered) -> String {
-    let Draft { title, body, plain, tone, links, folded, .. } = &rendered.draft;
+    let Draft { title, body, plain, tone, facts, links, folded, .. } = &rendered.draft;
     let named = rendered.how.iter().filter(|how| **how == How::Named).count();
-    let mut out = format!("[{tone:?}{}] {title}\n{body}\n", if *plain { ", plain" } else { "" });
+    let mut out = format!("[{tone:?}{}] {title}\n", if *plain { ", plain" } else { "" });
+    if !body.is_empty() {
+        out.push_str(&format!("{body}\n"));
+    }
+    for (name, value) in facts {
+        out.push_str(&format!("| {name}: {value}\n"));
+    }
     if let Some((head, lines)) = folded {
         out.push_str(&format!("▸ {head}\n  {}\n", lines.replace('\n', "\n  ")));
     }

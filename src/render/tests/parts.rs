@@ -105,7 +105,7 @@ fn values_are_escaped_and_finished_markup_is_not() {
             .count(),
         1
     );
-    assert!(en("{{#each alertTexts}}{{this}}{{/each}}").contains("\n>What 从库延迟"));
+    assert!(en("{{#each alertTexts}}{{this}}{{/each}}").contains("What</font> 从库延迟"));
     // A key that is none of our own words is a sender's.
     assert_eq!(alert("{{t \"when\"}} {{t annotations.evil}}"), "When \\<@all\\> \\*\\*\\[x\\](http://e)\\*\\*");
     // What cuts finished markup into pieces gets data.
@@ -204,7 +204,8 @@ fn the_most_identifying_labels_come_first() {
     let pod = [("pod", "cart-1"), ("instance", "10.1.1.1:8080"), ("job", "kube-state-metrics"), ("container", "c")];
     assert_eq!(identify(&pod, &[], &[]), "cart-1");
     assert_eq!(identify(&[("alertname", "A"), ("severity", "x"), ("cluster", "c")], &[], &[]), "");
-    assert_eq!(identify(&[("job", "node"), ("namespace", "n")], &[], &[]), "node n");
+    assert_eq!(identify(&[("job", "node"), ("namespace", "n")], &[], &[]), "node");
+    assert_eq!(identify(&[("namespace", "n"), ("team", "t")], &[], &[]), "n t");
     assert_eq!(identify(&[("case", "g"), ("n", "a")], &[], &[("case", "g")]), "a g");
     // Only noise tells two apart: still better than two lines that look the same.
     assert_eq!(identify(&[("alertname", "A"), ("uid", "1")], &["alertname"], &[]), "1");

@@ -142,7 +142,7 @@ fn holds(scene: &Scene, dialect: &Fake, rendered: &Rendered) -> Result<(), TestC
     prop_assert!(dialect.size(draft) <= dialect.limit(draft), "{} > {}", dialect.size(draft), dialect.limit(draft));
     prop_assert!(!draft.title.trim().is_empty() && !draft.title.contains('\n'));
     prop_assert_eq!(rendered.how.len(), scene.alerts.len());
-    let there = |word: &String| draft.title.contains(word) || draft.body.contains(word);
+    let there = |word: &String| dialect.keyword_texts(draft).iter().any(|text| text.contains(word));
     let kept = match scene.keyword_mode {
         KeywordMode::All => scene.keywords.iter().all(there),
         KeywordMode::Any => scene.keywords.is_empty() || scene.keywords.iter().any(there),

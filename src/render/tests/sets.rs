@@ -37,7 +37,7 @@ fn a_set_overrides_single_parts() {
     let night = rendered(&file, BotKind::DingTalk, "night");
     assert_eq!(night.draft.title, "🔴Critical MySQL主从延迟 db-03 prod-sh");
     assert!(
-        night.draft.body.starts_with("🔴 **Critical** Alarm｜MySQL主从延迟\n~ db-03:3306 ~\n"),
+        night.draft.body.starts_with("🔴 **Critical Alarm | MySQL主从延迟**\n~ db-03:3306 ~\n"),
         "{}",
         night.draft.body
     );
@@ -45,10 +45,14 @@ fn a_set_overrides_single_parts() {
 
     let title = rendered(&[("feishu.night.title.hbs", "{{upper severity}}\n{{name}}")], BotKind::Feishu, "night");
     assert_eq!(title.draft.title, "CRITICAL MySQL主从延迟");
-    assert!(title.draft.body.contains("since 02:01:32"));
+    assert!(title.draft.facts.contains(&("When".to_owned(), "since 02:01:32, for 2m".to_owned())), "{title:?}");
 
     let body = rendered(&[("wecom.night.body.hbs", "{{#each alertTexts}}{{this}}{{/each}}")], BotKind::WeCom, "night");
-    assert!(body.draft.body.starts_with(">Where prod-sh / db-03:3306"), "{}", body.draft.body);
+    assert!(
+        body.draft.body.starts_with("><font color=\"comment\">Where</font> prod-sh / db-03:3306"),
+        "{}",
+        body.draft.body
+    );
     // What must be there and is not in the template comes last: the keywords. "Alarm" is in the title.
     assert!(body.draft.body.ends_with("\nDispatch"), "{}", body.draft.body);
 }
