@@ -5,19 +5,17 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use prometheus::Encoder as _;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::cluster_rig_tests::{Hall, Member};
-use super::tests::{settings, until};
+use super::tests::{chats, firing, settings, until};
 use super::*;
-use crate::clock::{ManualClock, SystemClock};
-use crate::model::{BotKind, Head, HeadFlags, Status};
-use crate::sandbox::{self, Fault, FaultKind, Rules, Sandbox};
-use crate::store::{Append, MessageQuery, NewHead};
+use crate::clock::ManualClock;
+use crate::model::{BotKind, Head};
+use crate::sandbox::{Fault, FaultKind, Sandbox};
+use crate::store::MessageQuery;
 
 pub(super) const BOTS: [&str; 4] = ["ops", "b1", "b2", "b3"];
 
@@ -50,16 +48,7 @@ fn config(bots: &[&str]) -> String {
 
 impl Rig {
     pub(super) async fn new() -> Self {
-        // Fails only when another test was faster.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let chats = Sandbox::new(SystemClock::new(), false);
-        for bot in BOTS {
-            let rules = Rules { rate_limits: Some(Vec::new()), ..Rules::default() };
-            chats.put_robot(BotKind::WeCom, bot, rules).unwrap();
-        }
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        tokio::spawn(sandbox::serve(listener, chats.clone(), std::future::pending()));
+        let (chats, at) = chats(&[BotKind::WeCom], &BOTS).await;
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::new("2026-11-21T01:00:00Z".parse::<Timestamp>().unwrap());
         let hall = Hall::new(folder.path().to_owned(), Arc::clone(&clock)).await;
@@ -102,40 +91,12 @@ impl Rig {
 
     /// Commits a firing alert.
     pub(super) async fn accept(&self, bot: &str, n: u64) {
-        let body = serde_json::json!({"receiver": "r", "status": "firing", "alerts": [{"status": "firing",
-            "labels": {"alertname": format!("Alert{n}")}, "annotations": {}, "startsAt": "2026-11-21T01:00:00Z"}]});
-        let head = NewHead {
-            bot: bot.into(),
-            via: "default".into(),
-            idx: 0,
-            fingerprint: Fingerprint(n + 1),
-            group: n + 1,
-            status: Status::Firing,
-            severity: 0,
-            flags: HeadFlags(0),
-            starts_ms: self.clock.now_ms(),
-            ends_ms: 0,
-        };
-        let append =
-            Append { received_ms: self.clock.now_ms(), body: Bytes::from(body.to_string()), heads: vec![head] };
-        self.hall.store.append(append).await.unwrap();
+        self.hall.store.append(firing(bot, n..n + 1, self.clock.now_ms())).await.unwrap();
     }
 
     fn head(&self, n: u64) -> Head {
-        Head {
-            pos: 1,
-            body: 1,
-            idx: 0,
-            fingerprint: Fingerprint(n + 1),
-            group: n + 1,
-            status: Status::Firing,
-            severity: 0,
-            flags: HeadFlags(0),
-            starts_ms: self.clock.now_ms(),
-            ends_ms: 0,
-            accepted_ms: self.clock.now_ms(),
-            via: 1,
-        }
+        let now_ms = self.clock.now_ms();
+        firing("ops", n..n + 1, now_ms).heads[0].stored(1, 1, 1, now_ms)
     }
 
     pub(super) fn fault(&self, bot: &str, latency_ms: u64) {

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::clock::{ManualClock, SystemClock};
 use crate::config;
-use crate::model::{BotKind, HeadFlags, Status};
+use crate::model::{BotKind, HeadFlags, Millis, Status};
 use crate::sandbox::{self, Fault, FaultKind, Rules, Sandbox};
 use crate::store::StoreMetrics;
 use crate::store::sqlite::{Options as StoreOptions, SqliteStore};
@@ -53,19 +53,48 @@ fn panic_while(left: &AtomicU32) {
     assert!(take.is_err(), "a defect");
 }
 
+/// Robots that take whatever comes, and where.
+pub(super) async fn chats(kinds: &[BotKind], tokens: &[&str]) -> (Sandbox, std::net::SocketAddr) {
+    // Fails only when another test was faster.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let chats = Sandbox::new(SystemClock::new(), false);
+    for token in tokens {
+        for kind in kinds {
+            let rules = Rules { rate_limits: Some(Vec::new()), ..Rules::default() };
+            chats.put_robot(*kind, token, rules).unwrap();
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(sandbox::serve(listener, chats.clone(), std::future::pending()));
+    (chats, at)
+}
+
+/// A webhook of alerts that fire, each a group of its own.
+pub(super) fn firing(bot: &str, numbers: std::ops::Range<u64>, now_ms: Millis) -> Append {
+    let alerts = numbers.clone().map(|n| {
+        serde_json::json!({"status": "firing", "labels": {"alertname": format!("Alert{n}")},
+            "annotations": {}, "startsAt": "2026-11-21T01:00:00Z"})
+    });
+    let body = serde_json::json!({"receiver": "r", "status": "firing", "alerts": alerts.collect::<Vec<_>>()});
+    let heads = numbers.enumerate().map(|(at, n)| NewHead {
+        bot: bot.into(),
+        via: "default".into(),
+        idx: u32::try_from(at).unwrap(),
+        fingerprint: Fingerprint(n + 1),
+        group: n + 1,
+        status: Status::Firing,
+        severity: 0,
+        flags: HeadFlags(0),
+        starts_ms: now_ms,
+        ends_ms: 0,
+    });
+    Append { received_ms: now_ms, body: Bytes::from(body.to_string()), heads: heads.collect() }
+}
+
 impl Bench {
     pub(super) async fn new(bots: &str) -> Self {
-        // Fails only when another test was faster.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let chats = Sandbox::new(SystemClock::new(), false);
-        for token in ["one", "two"] {
-            let rules = Rules { rate_limits: Some(Vec::new()), ..Rules::default() };
-            chats.put_robot(BotKind::WeCom, token, rules.clone()).unwrap();
-            chats.put_robot(BotKind::DingTalk, token, rules).unwrap();
-        }
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        tokio::spawn(sandbox::serve(listener, chats.clone(), std::future::pending()));
+        let (chats, at) = chats(&[BotKind::WeCom, BotKind::DingTalk], &["one", "two"]).await;
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::new("2026-11-21T01:00:00Z".parse::<Timestamp>().unwrap());
         Self::on(chats, at, folder, clock, bots.to_owned()).await
@@ -125,25 +154,7 @@ impl Bench {
 
     /// Commits firing alerts, each a group of its own.
     pub(super) async fn accept(&self, numbers: std::ops::Range<u64>) {
-        let alerts = numbers.clone().map(|n| {
-            serde_json::json!({"status": "firing", "labels": {"alertname": format!("Alert{n}")},
-                "annotations": {}, "startsAt": "2026-11-21T01:00:00Z"})
-        });
-        let body = serde_json::json!({"receiver": "r", "status": "firing", "alerts": alerts.collect::<Vec<_>>()});
-        let heads = numbers.enumerate().map(|(at, n)| NewHead {
-            bot: "ops".into(),
-            via: "default".into(),
-            idx: u32::try_from(at).unwrap(),
-            fingerprint: Fingerprint(n + 1),
-            group: n + 1,
-            status: Status::Firing,
-            severity: 0,
-            flags: HeadFlags(0),
-            starts_ms: self.clock.now_ms(),
-            ends_ms: 0,
-        });
-        let (received_ms, body) = (self.clock.now_ms(), Bytes::from(body.to_string()));
-        self.store.append(Append { received_ms, body, heads: heads.collect() }).await.unwrap();
+        self.store.append(firing("ops", numbers, self.clock.now_ms())).await.unwrap();
     }
 
     pub(super) fn database(&self) -> std::path::PathBuf {

@@ -71,7 +71,7 @@ pub struct NewHead {
 
 impl NewHead {
     /// The head as it is stored at a position, with the ids of its body and of what it has as `via`.
-    const fn stored(&self, pos: i64, body: i64, via: u32, accepted_ms: Millis) -> Head {
+    pub(crate) const fn stored(&self, pos: i64, body: i64, via: u32, accepted_ms: Millis) -> Head {
         Head {
             pos,
             body,

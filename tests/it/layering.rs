@@ -62,7 +62,6 @@ const ALL: [&str; 17] = [
 /// Files that may be longer than [`LINES`], and why.
 const LONG: &[(&str, &str)] = &[
     ("store/mod.rs", "the interface with its contract: types and trait explain each other"),
-    ("dispatch/cluster_tests.rs", "what can happen between replicas, told one after the other on one rig"),
     ("waiting/tests/model.rs", "one life, with everything that may happen in it"),
 ];
 /// About 400, and a little; lists of cases may be longer.
