@@ -331,7 +331,7 @@ impl Store for Member {
         bot: Option<String>,
         limit: u32,
         after: Option<i64>,
-    ) -> Result<Vec<DeadLetter>, StoreError> {
+    ) -> Result<DeadLetterPage, StoreError> {
         self.reach()?.dead_letters(bot, limit, after).await
     }
 

@@ -341,6 +341,26 @@ pub struct DeadLetter {
     pub alert: ToldAlert,
 }
 
+/// A page of dead letters and the cursor of the next.
+#[derive(Clone, Debug, Default)]
+pub struct DeadLetterPage {
+    /// Newest first.
+    pub rows: Vec<DeadLetter>,
+    /// The `after` of the next page; present when there is one.
+    pub next: Option<i64>,
+}
+
+impl DeadLetterPage {
+    /// Of rows that were read with a limit of one more than fits.
+    fn new(mut rows: Vec<DeadLetter>, limit: u32) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().map(|row| row.id).filter(|_| more);
+        Self { rows, next }
+    }
+}
+
 /// A webhook body with its id.
 #[derive(Clone, Debug)]
 pub struct StoredBody {
@@ -564,13 +584,13 @@ pub trait Store: Send + Sync {
     /// ([`HeadFlags::SILENT`]). A cursor that is none is [`StoreError::NotFound`].
     async fn deliveries(&self, query: DeliveryQuery) -> Result<DeliveryPage, StoreError>;
 
-    /// Dead letters, newest first, ids below `after`.
+    /// At most `limit` (1 to 1000) dead letters, newest first, ids below `after`.
     async fn dead_letters(
         &self,
         bot: Option<String>,
         limit: u32,
         after: Option<i64>,
-    ) -> Result<Vec<DeadLetter>, StoreError>;
+    ) -> Result<DeadLetterPage, StoreError>;
 
     /// Number of dead letters per bot.
     async fn dead_letter_counts(&self) -> Result<Vec<(Arc<str>, u64)>, StoreError>;

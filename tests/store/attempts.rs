@@ -148,7 +148,7 @@ pub(crate) async fn heads_are_counted_once(h: Harness) {
     store.finish(end).await.unwrap();
     let counters = Counters { accepted: 5, told_named: 1, superseded: 2, dead: 1, told_counted: 0 };
     assert_eq!(h.counters("a").await, (counters, 1));
-    assert_eq!(store.dead_letters(None, 10, None).await.unwrap().len(), 1);
+    assert_eq!(store.dead_letters(None, 10, None).await.unwrap().rows.len(), 1);
 }
 
 pub(crate) async fn large_outcomes_come_in_steps(h: Harness) {

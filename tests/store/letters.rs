@@ -18,13 +18,17 @@ pub(crate) async fn dead_letters_are_listed_counted_and_deleted(h: Harness) {
     for (n, bot, pos) in [(1, "a", 1), (2, "a", 2), (3, "b", 1), (4, "a", 3)] {
         kill(&*store, bot, n, pos, pos.cast_unsigned()).await;
     }
-    let letters = store.dead_letters(None, 3, None).await.unwrap();
+    let page = store.dead_letters(None, 3, None).await.unwrap();
+    let letters = page.rows;
+    assert_eq!(page.next, Some(letters[2].id));
     assert_eq!(letters.iter().map(|letter| letter.at_ms).collect::<Vec<_>>(), [NOW + 1_004, NOW + 1_003, NOW + 1_002]);
     assert_eq!((&*letters[1].bot, &*letters[1].reason, &letters[1].alert), ("b", "sensitive words", &told_alert(1)));
-    let rest = store.dead_letters(None, 3, Some(letters[2].id)).await.unwrap();
-    assert_eq!(rest.len(), 1);
-    assert_eq!(store.dead_letters(Some("a".to_owned()), 9, None).await.unwrap().len(), 3);
-    assert_eq!(store.dead_letters(Some("none".to_owned()), 9, None).await.unwrap().len(), 0);
+    let rest = store.dead_letters(None, 3, page.next).await.unwrap();
+    assert_eq!((rest.rows.len(), rest.next), (1, None));
+    let all = store.dead_letters(None, 4, None).await.unwrap();
+    assert_eq!((all.rows.len(), all.next), (4, None), "a full page may be the last");
+    assert_eq!(store.dead_letters(Some("a".to_owned()), 9, None).await.unwrap().rows.len(), 3);
+    assert_eq!(store.dead_letters(Some("none".to_owned()), 9, None).await.unwrap().rows.len(), 0);
     assert_eq!(store.dead_letter_counts().await.unwrap(), [("a".into(), 3), ("b".into(), 1)]);
 
     store.delete_dead_letter(letters[0].id).await.unwrap();
@@ -39,11 +43,11 @@ pub(crate) async fn a_dead_letter_is_replayed(h: Harness) {
     store.append(webhook(&["a"], &[1, 2])).await.unwrap();
     kill(&*store, "a", 1, 1, 1).await;
     kill(&*store, "a", 2, 2, 2).await;
-    let letters = store.dead_letters(None, 9, None).await.unwrap();
+    let letters = store.dead_letters(None, 9, None).await.unwrap().rows;
     store.replay_dead_letter(letters[1].id, None, NOW + 50).await.unwrap();
     store.replay_dead_letter(letters[0].id, Some("new".into()), NOW + 51).await.unwrap();
     assert!(matches!(store.replay_dead_letter(letters[0].id, None, NOW).await, Err(StoreError::NotFound)));
-    assert!(store.dead_letters(None, 9, None).await.unwrap().is_empty());
+    assert!(store.dead_letters(None, 9, None).await.unwrap().rows.is_empty());
 
     let head = *seen.of("a").last().unwrap();
     assert_eq!((head.pos, head.idx, head.fingerprint, head.accepted_ms), (3, 0, Fingerprint(1), NOW + 50));
@@ -88,7 +92,7 @@ pub(crate) async fn rehoming_without_a_target_makes_dead_letters(h: Harness) {
     assert_eq!(h.counters("a").await, (Counters { accepted: 302, dead: 302, ..Counters::default() }, 0));
     assert_eq!(store.dead_letter_counts().await.unwrap(), [("a".into(), 302)]);
 
-    let letters = store.dead_letters(None, 1_000, None).await.unwrap();
+    let letters = store.dead_letters(None, 1_000, None).await.unwrap().rows;
     assert_eq!(letters[0].alert.fingerprint, Fingerprint(301));
     assert!(letters[0].alert.labels.is_empty());
     let letter = &letters[3];

@@ -9,7 +9,7 @@ use alarmbell::clock::{Clock, ManualClock};
 use alarmbell::model::{MessageId, Millis, ToldAlert};
 use alarmbell::store::postgres::{Options, PgStore};
 use alarmbell::store::{
-    Append, AttemptTimes, Beat, Begin, Begun, Cluster, Counters, DeadLetter, DeliveryPage, DeliveryQuery, Feed,
+    Append, AttemptTimes, Beat, Begin, Begun, Cluster, Counters, DeadLetterPage, DeliveryPage, DeliveryQuery, Feed,
     HandOver, MessagePage, MessageQuery, MessageRow, MessageSlice, Outcome, Retention, RobotState, Store, StoreError,
     StoreSize, StoredBody,
 };
@@ -334,7 +334,7 @@ impl Store for Speaker {
         bot: Option<String>,
         limit: u32,
         after: Option<i64>,
-    ) -> Result<Vec<DeadLetter>, StoreError> {
+    ) -> Result<DeadLetterPage, StoreError> {
         self.store.dead_letters(bot, limit, after).await
     }
 

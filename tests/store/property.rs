@@ -158,7 +158,7 @@ async fn apply(store: &dyn Store, model: &mut Model, op: &Op) {
         }
         Op::Rehome(from, to) => rehome(store, model, BOTS[*from], to).await,
         Op::ReplayLetter(to) => {
-            let Some(letter) = store.dead_letters(None, 1, None).await.unwrap().pop() else { return };
+            let Some(letter) = store.dead_letters(None, 1, None).await.unwrap().rows.pop() else { return };
             let bot = model.letters.pop().unwrap();
             assert_eq!(letter.bot, bot);
             let to = to.map(|to| BOTS[to]);
@@ -166,7 +166,7 @@ async fn apply(store: &dyn Store, model: &mut Model, op: &Op) {
             model.accept(to.unwrap_or(bot), 1);
         }
         Op::DeleteLetter => {
-            let Some(letter) = store.dead_letters(None, 1, None).await.unwrap().pop() else { return };
+            let Some(letter) = store.dead_letters(None, 1, None).await.unwrap().rows.pop() else { return };
             model.letters.pop();
             store.delete_dead_letter(letter.id).await.unwrap();
         }

@@ -16,8 +16,8 @@ type Id = Result<Path<i64>, PathRejection>;
 pub(super) async fn list(State(rooms): State<Shared>, query: Query) -> Result<Response, HttpError> {
     let query = query.only(&["bot", "limit", "after"])?;
     let limit = query.limit()?;
-    let rows = rooms.api.store.dead_letters(query.owned("bot"), limit, query.after()?).await?;
-    Ok(success(LettersAnswer::new(rows, limit)))
+    let page = rooms.api.store.dead_letters(query.owned("bot"), limit, query.after()?).await?;
+    Ok(success(LettersAnswer::new(page)))
 }
 
 /// Sends one again: to its own bot, or to `?bot=`.
@@ -30,7 +30,7 @@ pub(super) async fn replay(State(rooms): State<Shared>, id: Id, query: Query) ->
         Some(_) => return Err(bad("bot", "the config has no bot of this name")),
         None => {
             let before = id.checked_add(1).ok_or_else(none)?;
-            let row = api.store.dead_letters(None, 1, Some(before)).await?.pop();
+            let row = api.store.dead_letters(None, 1, Some(before)).await?.rows.pop();
             let letter = row.filter(|letter| letter.id == id).ok_or_else(none)?;
             if !api.control.has_bot(&letter.bot) {
                 return Err(bad("bot", "the config no longer has the bot that this was for; name another"));

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::{BotKind, Fingerprint, How, Kind, Labels, Millis, Status as AlertStatus, ToldAlert};
-use crate::store::{DeadLetter, Delivery, DeliveryState, MessagePage, MessageRow, StoreSize};
+use crate::store::{DeadLetter, DeadLetterPage, Delivery, DeliveryState, MessagePage, MessageRow, StoreSize};
 use crate::telemetry::redact;
 
 /// What is running.
@@ -367,9 +367,7 @@ struct LetterLine {
 }
 
 impl LettersAnswer {
-    pub(super) fn new(rows: Vec<DeadLetter>, limit: u32) -> Self {
-        let full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-        let next = rows.last().map(|row| row.id).filter(|_| full);
+    pub(super) fn new(page: DeadLetterPage) -> Self {
         let line = |row: DeadLetter| LetterLine {
             id: row.id,
             bot: row.bot,
@@ -377,6 +375,6 @@ impl LettersAnswer {
             reason: redact(&row.reason),
             alert: row.alert.into(),
         };
-        Self { dead_letters: rows.into_iter().map(line).collect(), next }
+        Self { dead_letters: page.rows.into_iter().map(line).collect(), next: page.next }
     }
 }

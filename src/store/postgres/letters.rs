@@ -12,7 +12,7 @@ use super::takeover::vanished;
 use super::{Inner, feed, readers};
 use crate::model::{HeadFlags, Millis, Status, ToldAlert};
 use crate::store::common;
-use crate::store::{DeadLetter, StoreError};
+use crate::store::{DeadLetter, DeadLetterPage, StoreError};
 
 /// The alert of a dead letter's row.
 pub(super) fn read_alert(json: &str) -> Result<ToldAlert, Fault> {
@@ -25,7 +25,8 @@ pub(super) async fn list(
     bot: Option<&str>,
     limit: u32,
     after: Option<i64>,
-) -> Result<Vec<DeadLetter>, StoreError> {
+) -> Result<DeadLetterPage, StoreError> {
+    let limit = common::limit(limit);
     let bot = bot.map(text);
     let rows = again!(inner.people, conn => async {
         let sql = "SELECT d.id, b.name, d.at_ms, d.reason, d.alert \
@@ -34,11 +35,12 @@ pub(super) async fn list(
         let params = [
             (&after.unwrap_or(i64::MAX) as _, Type::INT8),
             (&bot.as_deref() as _, Type::TEXT),
-            (&i64::from(common::limit(limit)) as _, Type::INT8),
+            (&(i64::from(limit) + 1) as _, Type::INT8),
         ];
         Ok::<_, Fault>(conn.query_typed(sql, &params).await?)
     })?;
-    Ok(rows.iter().map(read_letter).collect::<Result<_, _>>()?)
+    let letters = rows.iter().map(read_letter).collect::<Result<_, _>>()?;
+    Ok(DeadLetterPage::new(letters, limit))
 }
 
 fn read_letter(row: &Row) -> Result<DeadLetter, Fault> {

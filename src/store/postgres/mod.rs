@@ -53,7 +53,7 @@ use self::chores::Chores;
 use self::db::Db;
 use self::names::Names;
 use super::{
-    Append, AttemptTimes, Beat, Begin, Begun, Cluster, DeadLetter, DeliveryPage, DeliveryQuery, Feed, HandOver,
+    Append, AttemptTimes, Beat, Begin, Begun, Cluster, DeadLetterPage, DeliveryPage, DeliveryQuery, Feed, HandOver,
     MessagePage, MessageQuery, MessageRow, MessageSlice, Outcome, Pulse, Retention, RobotState, Store, StoreError,
     StoreMetrics, StoreSize, StoredBody,
 };
@@ -193,7 +193,7 @@ impl Store for PgStore {
         bot: Option<String>,
         limit: u32,
         after: Option<i64>,
-    ) -> Result<Vec<DeadLetter>, StoreError> {
+    ) -> Result<DeadLetterPage, StoreError> {
         letters::list(&self.inner, bot.as_deref(), limit, after).await
     }
 

@@ -13,8 +13,8 @@ use crate::store::common;
 use crate::store::common::deliveries::{Cursor, Page};
 use crate::store::common::parts::{Window, leave_out, slice};
 use crate::store::{
-    DeadLetter, Delivery, DeliveryPage, DeliveryQuery, DeliveryState, MessagePage, MessageQuery, MessageRow,
-    MessageSlice, StoreError,
+    DeadLetter, DeadLetterPage, Delivery, DeliveryPage, DeliveryQuery, DeliveryState, MessagePage, MessageQuery,
+    MessageRow, MessageSlice, StoreError,
 };
 
 const COLUMNS: &str = "m.seq, b.name, m.at_ms, m.verdict, m.attempts, m.reason, m.kind, m.id, m.text, m.alerts";
@@ -225,11 +225,12 @@ pub(super) fn dead_letters(
     bot: Option<&str>,
     limit: u32,
     after: Option<i64>,
-) -> Result<Vec<DeadLetter>, Fault> {
+) -> Result<DeadLetterPage, Fault> {
+    let limit = common::limit(limit);
     let sql = "SELECT d.id, b.name, d.at_ms, d.reason, d.alert FROM dead_letters d JOIN bots b ON b.id = d.bot \
          WHERE d.id < ?1 AND (?2 IS NULL OR b.name = ?2) ORDER BY d.id DESC LIMIT ?3";
     let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query(params![after.unwrap_or(i64::MAX), bot, common::limit(limit)])?;
+    let mut rows = statement.query(params![after.unwrap_or(i64::MAX), bot, limit + 1])?;
     let mut letters = Vec::new();
     while let Some(row) = rows.next()? {
         letters.push(DeadLetter {
@@ -240,7 +241,7 @@ pub(super) fn dead_letters(
             alert: serde_json::from_str(text(row, 4)?).map_err(|_| damaged("a dead letter's alert"))?,
         });
     }
-    Ok(letters)
+    Ok(DeadLetterPage::new(letters, limit))
 }
 
 /// Dead letters per bot.

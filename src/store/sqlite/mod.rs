@@ -36,7 +36,7 @@ pub use open::{Options, SqliteStore};
 
 use super::common::parts::Part;
 use super::{
-    Append, AttemptTimes, Begin, Begun, DeadLetter, DeliveryPage, DeliveryQuery, Feed, HandOver, MessagePage,
+    Append, AttemptTimes, Begin, Begun, DeadLetterPage, DeliveryPage, DeliveryQuery, Feed, HandOver, MessagePage,
     MessageQuery, MessageRow, MessageSlice, Outcome, Retention, RobotState, Store, StoreError, StoreSize, StoredBody,
 };
 use crate::model::{MessageId, Millis, ToldAlert};
@@ -176,7 +176,7 @@ impl Store for SqliteStore {
         bot: Option<String>,
         limit: u32,
         after: Option<i64>,
-    ) -> Result<Vec<DeadLetter>, StoreError> {
+    ) -> Result<DeadLetterPage, StoreError> {
         self.slow.read(move |conn| history::dead_letters(conn, bot.as_deref(), limit, after)).await
     }
 

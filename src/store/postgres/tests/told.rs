@@ -232,9 +232,9 @@ async fn no_text_is_refused() {
         let none = MessageQuery { verdict, bot, ..MessageQuery::default() };
         assert!(node.store.messages(none).await.unwrap().rows.is_empty());
     }
-    assert!(node.store.dead_letters(Some(nul.clone()), 9, None).await.unwrap().is_empty());
+    assert!(node.store.dead_letters(Some(nul.clone()), 9, None).await.unwrap().rows.is_empty());
     assert_eq!(node.store.fallback_of(&nul).await.unwrap(), None);
-    let letters = node.store.dead_letters(None, 9, None).await.unwrap();
+    let letters = node.store.dead_letters(None, 9, None).await.unwrap().rows;
     assert_eq!((letters.len(), &*letters[0].reason), (1, shown));
     let page = node.store.deliveries(DeliveryQuery { limit: 9, ..DeliveryQuery::default() }).await.unwrap();
     assert_eq!(page.rows.len(), 1);
