@@ -172,6 +172,13 @@ fn kind(fields: &Fields<'_>, report: &mut Report) -> Option<BotKind> {
 /// `kind`, one of its vendor's message types.
 fn layout(fields: &Fields<'_>, kind: Option<BotKind>, report: &mut Report) -> Option<At<Layout>> {
     let words: Vec<(&str, Layout)> = Layout::of(kind?).iter().map(|layout| (layout.as_str(), *layout)).collect();
+    let interactive = |node: &&Rc<Node>| matches!(&node.data, Data::Scalar { text, .. } if text == "interactive");
+    if let Some(node) = fields.node("kind").filter(interactive).filter(|_| kind == Some(BotKind::Feishu)) {
+        node.show();
+        let hint = "Feishu's interactive messages are cards: write `kind: card`";
+        report.mistake(node.pos, "`kind` can not be `interactive`", hint);
+        return None;
+    }
     fields.word("kind", &words, report)
 }
 

@@ -6,7 +6,7 @@ use crate::channel;
 use crate::model::BotKind;
 
 use super::Raw;
-use super::bots::RawBot;
+use super::bots::{RawBot, RawMention};
 use super::people::{RawContact, RawGroup, missing_id};
 use super::policies::{DEFAULT_NAME, RawNotify, RawPolicy};
 use super::report::{At, Report, quoted};
@@ -35,10 +35,10 @@ pub(super) fn check(raw: &Raw, report: &mut Report) {
         names.bot(name, report);
     }
     check_bots(raw, &names, report);
-    for group in &raw.groups {
-        check_group(group, &names, report);
-    }
     let mut calls = Calls::default();
+    for group in &raw.groups {
+        check_group(group, &names, &mut calls, report);
+    }
     for policy in raw.policies.iter().chain(&raw.default_policy) {
         check_policy(policy, raw, &names, &mut calls, report);
     }
@@ -148,10 +148,7 @@ fn check_bots(raw: &Raw, names: &Names<'_>, report: &mut Report) {
 /// Vendors ignore mentions in some message types without an error.
 fn kind_calls(bot: &RawBot, report: &mut Report) {
     let Some(layout) = bot.layout.as_ref().filter(|layout| !layout.value.calls()) else { return };
-    let calls = |mention: &super::bots::RawMention| {
-        mention.all || !mention.contacts.is_empty() || mention.contacts_from_label.is_some()
-    };
-    if bot.mention.as_ref().is_some_and(calls) {
+    if bot.mention.as_ref().is_some_and(calls_somebody) {
         let what = format!(
             "a message of kind `{}` calls nobody: this bot's `mention` would be ignored",
             layout.value.as_str()
@@ -160,7 +157,22 @@ fn kind_calls(bot: &RawBot, report: &mut Report) {
     }
 }
 
-fn mention_label(mention: Option<&super::bots::RawMention>, raw: &Raw, report: &mut Report) {
+fn calls_somebody(mention: &RawMention) -> bool {
+    mention.all || !mention.contacts.is_empty() || mention.contacts_from_label.is_some()
+}
+
+/// Few of a bot's messages may mention people, and the others want its kind: no mistake, but said once.
+fn kind_called(bots: &[&RawBot], who: &str, calls: &mut Calls, report: &mut Report) {
+    for (layout, kind) in bots.iter().filter_map(|bot| bot.layout.as_ref().zip(bot.kind)) {
+        if !layout.value.calls() && calls.insert((layout.pos, kind)) {
+            let what = format!("{who} mentions people with this bot: those messages leave as `markdown`");
+            let hint = format!("a message of kind `{}` calls nobody", layout.value.as_str());
+            report.warning(layout.pos, what, hint);
+        }
+    }
+}
+
+fn mention_label(mention: Option<&RawMention>, raw: &Raw, report: &mut Report) {
     if let Some(label) = mention.and_then(|mention| mention.contacts_from_label.as_ref())
         && raw.contacts.is_empty()
     {
@@ -208,9 +220,10 @@ fn shared_robots(raw: &Raw, report: &mut Report) {
     }
 }
 
-fn check_group(group: &RawGroup, names: &Names<'_>, report: &mut Report) {
-    for name in &group.bots {
-        names.bot(name, report);
+fn check_group(group: &RawGroup, names: &Names<'_>, calls: &mut Calls, report: &mut Report) {
+    let bots: Vec<&RawBot> = group.bots.iter().filter_map(|name| names.bot(name, report)).collect();
+    if !group.contacts.is_empty() {
+        kind_called(&bots, &format!("the contact group {}", quoted(&group.name.value)), calls, report);
     }
     for name in &group.contacts {
         names.contact(name, report);
@@ -223,7 +236,7 @@ fn check_group(group: &RawGroup, names: &Names<'_>, report: &mut Report) {
     }
 }
 
-/// Mentions that were complained about already: a group may serve many policies.
+/// Mentions and kinds that were complained about already: a group may serve many policies.
 type Calls = HashSet<(super::Pos, BotKind)>;
 
 fn check_policy(policy: &RawPolicy, raw: &Raw, names: &Names<'_>, calls: &mut Calls, report: &mut Report) {
@@ -274,6 +287,9 @@ fn check_policy(policy: &RawPolicy, raw: &Raw, names: &Names<'_>, calls: &mut Ca
                 report.warning(name.pos, what, "add it to the contact");
             }
         }
+    }
+    if !contacts.is_empty() || mention.is_some_and(calls_somebody) {
+        kind_called(&reached, &format!("the policy {}", quoted(&policy.name.value)), calls, report);
     }
     if let Some(template) = &policy.template {
         check_template(template, &kinds, raw, report);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::dispatch::RateLimit;
-use crate::model::{BotKind, Severities};
+use crate::model::{BotKind, Layout, Severities};
 use crate::routing::{GroupBy, Notify};
 
 mod garbage;
@@ -200,6 +200,11 @@ fn small_things_have_their_meaning() {
     assert_eq!(minimal.bots[0].rate_limits, [RateLimit { messages: 20, per: Duration::from_secs(60) }]);
     assert!(minimal.bots[0].send_resolved && minimal.bots[0].http.proxy_from_environment);
     assert_eq!(minimal.bots[0].template, "default");
+    use Layout::{ActionCard, Card, Markdown, MarkdownV2, Post, TemplateCard};
+    let layouts = |config: &Config| config.bots.iter().map(|bot| bot.layout).collect::<Vec<_>>();
+    let kinds = [Markdown, ActionCard, Markdown, MarkdownV2, TemplateCard, Card, Post];
+    assert_eq!(layouts(&good("kinds.yml")), kinds);
+    assert_eq!((layouts(&minimal)[0], layouts(&merged)[0], layouts(&files)[0]), (Markdown, Markdown, Card));
 }
 
 #[test]
