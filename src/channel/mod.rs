@@ -4,6 +4,10 @@
 //! bodies need no escaping by whoever writes them: [`Dialect::encode`] neutralises every tag in a plain body that
 //! would call somebody, except the exact [`Dialect::mention_text`] of people in `draft.mentions`. Values that were
 //! escaped all the same read as typed there too.
+//!
+//! **Layouts.** A body follows `draft.layout`, never what the config asked for. A draft that can not leave in its layout
+//! after all (a card that leads nowhere, somebody to call where nobody can be called) leaves in the vendor's markdown,
+//! with its facts and links as lines.
 
 mod address;
 mod beside;
@@ -63,7 +67,7 @@ pub fn verdict(kind: BotKind, status: u16, body: &[u8], failures: u32) -> Verdic
 }
 
 /// Whether the robot refused a message because of a person in it: send it again without mentions.
-/// Feishu refuses a whole card for one bad user id (error 11246 with sub-code 100290).
+/// Feishu refuses a whole card for one bad user id (error 11246 with sub-code 100290); texts and posts show the name.
 pub fn refuses_mention(kind: BotKind, verdict: &Verdict) -> bool {
     kind == BotKind::Feishu
         && matches!(verdict, Verdict::Rejected { reason } if reason.contains("11246") && reason.contains("100290"))

@@ -62,7 +62,7 @@ pub(super) fn pieces<'a>(markdown: &'a str, each: &mut impl FnMut(Piece<'a>)) {
 }
 
 /// The parts of one line.
-pub(super) fn inline<'a>(line: &'a str, each: &mut impl FnMut(Piece<'a>)) {
+fn inline<'a>(line: &'a str, each: &mut impl FnMut(Piece<'a>)) {
     let (mut begin, mut at) = (0, 0);
     loop {
         let rest = line.get(at..).unwrap_or_default();
@@ -96,32 +96,38 @@ fn run<'a>(text: Option<&'a str>, each: &mut impl FnMut(Piece<'a>)) {
     text.filter(|text| !text.is_empty()).map(Piece::Text).into_iter().for_each(each);
 }
 
-/// Plain text for people from the markdown that DingTalk and WeCom share: markup goes, links become name and address.
+impl Piece<'_> {
+    /// As plain text: a link becomes name and address.
+    pub(super) fn write(self, out: &mut String) {
+        match self {
+            Self::Text(text) => out.push_str(text),
+            Self::Break => out.push('\n'),
+            Self::Link(name, address) => {
+                let named = !name.is_empty() && name != address;
+                if named {
+                    name_parts(name).into_iter().for_each(|part| out.push_str(part));
+                }
+                if named && !address.is_empty() {
+                    out.push(' ');
+                }
+                out.push_str(address);
+            }
+        }
+    }
+}
+
+/// Plain text for people from the markdown that DingTalk and WeCom share.
 pub(super) fn from_markdown(markdown: &str) -> String {
     let mut out = String::with_capacity(markdown.len());
-    pieces(markdown, &mut |piece| match piece {
-        Piece::Text(text) => out.push_str(text),
-        Piece::Break => out.push('\n'),
-        Piece::Link(name, address) => {
-            if !name.is_empty() && name != address {
-                out.push_str(&name_of(name));
-                out.push(' ');
-            }
-            out.push_str(address);
-        }
-    });
+    pieces(markdown, &mut |piece| piece.write(&mut out));
     out
 }
 
-/// A link's name without markup.
-pub(super) fn name_of(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    inline(name, &mut |piece| {
-        if let Piece::Text(text) = piece {
-            out.push_str(text);
-        }
-    });
-    out
+/// The parts of a link's name without markup.
+pub(super) fn name_parts(name: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    inline(name, &mut |piece| parts.extend(if let Piece::Text(text) = piece { Some(text) } else { None }));
+    parts
 }
 
 /// The text without tags of colour.

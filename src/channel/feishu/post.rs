@@ -8,10 +8,14 @@ use serde_json::{Value, json};
 use super::{MAX_LINKS, decode, open_id, opens};
 use crate::channel::beside::{facts, is_verbatim, is_web, links};
 use crate::channel::escape::one_line;
-use crate::channel::text::{Piece, inline, keyword_parts, name_of, pieces, plain};
+use crate::channel::text::{Piece, keyword_parts, name_parts, pieces, plain};
 use crate::model::Draft;
 
 type Line = Vec<Value>;
+
+/// Lines and links that are made at most. Each takes more than twenty bytes, so that a post with so many is far too large to
+/// be sent, and is made only to be measured.
+const MOST: usize = 2_000;
 
 pub(super) fn post(draft: &Draft) -> Value {
     let calls = calls(draft);
@@ -48,20 +52,29 @@ fn calls(draft: &Draft) -> Vec<(String, Value)> {
 /// The lines of a text in markdown; empty ones at its ends go.
 fn lines(markdown: &str, calls: &[(String, Value)]) -> Vec<Line> {
     let mut lines = vec![Line::new()];
+    let mut made = 0;
     pieces(markdown, &mut |piece| {
-        let Some(line) = lines.last_mut() else { return };
+        made += usize::from(!matches!(piece, Piece::Text(_)));
+        let Some(line) = lines.last_mut().filter(|_| made <= MOST) else { return };
         match piece {
             Piece::Break => lines.push(Line::new()),
             Piece::Text(found) => texts(found, calls, line),
-            Piece::Link(name, url) if is_web(url) => line.push(link(&decode(&name_of(name)), url)),
-            Piece::Link(name, url) => line.push(text(&shown(&format!("{} {url}", name_of(name))))),
+            Piece::Link(name, url) if is_web(url) => line.push(link(&decode(&name_parts(name).concat()), url)),
+            Piece::Link(..) => {
+                let mut found = String::new();
+                piece.write(&mut found);
+                push(&found, line);
+            }
         }
     });
-    while lines.last().is_some_and(Vec::is_empty) {
-        lines.pop();
+    if made <= MOST {
+        lines.truncate(lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1));
+        lines.drain(..lines.iter().position(|line| !line.is_empty()).unwrap_or(0));
     }
-    let first = lines.iter().position(|line| !line.is_empty()).unwrap_or(0);
-    let mut lines = lines.split_off(first);
+    // Harmless even to a client that read tags in texts; only now, since markup may have stood in such a tag.
+    for text in lines.iter_mut().flatten().filter_map(text_in) {
+        *text = plain(text, &[], opens);
+    }
     // Whether a line may be without any tag is not documented.
     lines.iter_mut().filter(|line| line.is_empty()).for_each(|line| line.push(text(" ")));
     lines
@@ -71,16 +84,12 @@ fn lines(markdown: &str, calls: &[(String, Value)]) -> Vec<Line> {
 fn texts(found: &str, calls: &[(String, Value)], line: &mut Line) {
     let mut rest = found;
     let mut begin = 0;
-    let push = |from: &str| {
-        let shown = shown(from);
-        (!shown.is_empty()).then(|| text(&shown))
-    };
     while let Some(at) = rest.get(begin..).and_then(|behind| behind.find('<')).map(|at| begin + at) {
         let (before, tag) = rest.split_at(at);
         let call = calls.iter().find_map(|(from, to)| Some((to, tag.strip_prefix(from.as_str())?)));
         match call {
             Some((to, behind)) => {
-                line.extend(push(before));
+                push(before, line);
                 line.push(to.clone());
                 rest = behind;
                 begin = 0;
@@ -89,12 +98,25 @@ fn texts(found: &str, calls: &[(String, Value)], line: &mut Line) {
             None => begin = at + 1,
         }
     }
-    line.extend(push(rest));
+    push(rest, line);
 }
 
-/// What the card would draw, harmless even to a client that read tags in it.
-fn shown(markdown: &str) -> String {
-    plain(&decode(markdown), &[], opens)
+/// What the card would draw; behind a text, as one with it.
+fn push(markdown: &str, line: &mut Line) {
+    let shown = decode(markdown);
+    if let Some(before) = line.last_mut().and_then(text_in) {
+        before.push_str(&shown);
+    } else if !shown.is_empty() {
+        line.push(text(&shown));
+    }
+}
+
+fn text_in(tag: &mut Value) -> Option<&mut String> {
+    let is_text = tag.get("tag").is_some_and(|tag| tag == "text");
+    match tag.get_mut("text") {
+        Some(Value::String(text)) if is_text => Some(text),
+        _ => None,
+    }
 }
 
 fn text(text: &str) -> Value {
@@ -124,9 +146,7 @@ pub(super) fn keyword_texts(draft: &Draft) -> Vec<&str> {
     let mut parts = vec![draft.title.trim()];
     pieces(&draft.body, &mut |piece| match piece {
         Piece::Text(text) => parts.extend(keyword_parts(text, true)),
-        Piece::Link(name, url) if is_web(url) => inline(name, &mut |piece| {
-            parts.extend(if let Piece::Text(text) = piece { Some(text) } else { None });
-        }),
+        Piece::Link(name, url) if is_web(url) => parts.extend(name_parts(name)),
         Piece::Link(..) | Piece::Break => {}
     });
     // An ampersand may belong to an entity whose other half stands in the next part.

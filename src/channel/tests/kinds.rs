@@ -144,7 +144,7 @@ fn template_cards_are_filled() {
         ..of(
             Layout::TemplateCard,
             "严重 Alarm｜MySQL主从延迟 db-03",
-            "从库延迟 **312s**\n>阈值 [60s](https://g/x)\nDispatch",
+            "从库延迟 **312s**\n>阈值 [60s](https://g/x)，[日志](https://l/x)\n[图表](https://g/x) · [静默](https://am/s)\nDispatch",
         )
     };
     let jump = |title: &str, url: &str| json!({"type": 1, "title": title, "url": url});
@@ -154,7 +154,7 @@ fn template_cards_are_filled() {
             "card_type": "text_notice",
             "source": {"desc": "alarmbell", "desc_color": 2},
             "main_title": {"title": "严重 Alarm｜MySQL主从延迟 db-03"},
-            "sub_title_text": "从库延迟 312s\n阈值 60s https://g/x\nDispatch",
+            "sub_title_text": "从库延迟 312s\n阈值 60s，日志 https://l/x\nDispatch",
             "horizontal_content_list": [
                 {"keyname": "集群", "value": "prod-sh"},
                 {"keyname": "开始", "value": "10:01:32，已 2 分钟"},
@@ -299,9 +299,9 @@ fn feishu_posts_are_lines_of_tags() {
     assert_eq!(
         body(&post),
         json!({"msg_type": "post", "content": {"post": {"zh_cn": {"title": "严重 <x>", "content": [
-            [text("Alarm"), text(" "), text("严*重"), text(" ＜at id=all>")],
+            [text("Alarm 严*重 ＜at id=all>")],
             [text(" ")],
-            [link("图表", "https://g/x"), text(" · "), text("x ftp://y"), text(" ok")],
+            [link("图表", "https://g/x"), text(" · x ftp://y ok")],
             [text("Dispatch："), {"tag": "at", "user_id": "ou_zhang", "user_name": "zhang.san"},
                 text(" ＜at id=all>＜/at> ＜at id=ou_boss>＜/at>")],
             [text("新 ＜at id=ou_x>")],
@@ -311,10 +311,11 @@ fn feishu_posts_are_lines_of_tags() {
         ]}}}})
     );
     let all = Mentions { all: true, people: Vec::new() };
-    let sent = body(&Draft { mentions: all, ..of(Layout::Post, "t", "a<br>b <at id=all></at>") });
+    let sent =
+        body(&Draft { mentions: all, ..of(Layout::Post, "t", "a &#60;a**t id=all&#62;**<br>b <at id=all></at>") });
     assert_eq!(
         sent.pointer("/content/post/zh_cn/content").unwrap(),
-        &json!([[text("a")], [text("b "), {"tag": "at", "user_id": "all"}]])
+        &json!([[text("a ＜at id=all>")], [text("b "), {"tag": "at", "user_id": "all"}]])
     );
     let sent = body(&of(Layout::Post, "t", "\n\n"));
     assert_eq!(sent.pointer("/content/post/zh_cn/content").unwrap(), &json!([[text("t")]]));
@@ -337,6 +338,11 @@ fn sizes_and_limits_follow_the_layout() {
         let sent: Value = serde_json::from_slice(&bytes).unwrap();
         let size = if place.is_empty() { bytes.len() } else { sent.pointer(place).unwrap().as_str().unwrap().len() };
         assert_eq!((dialect.size(&draft), dialect.limit(&draft)), (size, limit), "{layout:?}");
+    }
+    // What is not made any more makes nothing fit.
+    for many in ["\n", "a\n", "[a](https://b)"] {
+        let post = of(Layout::Post, "t", &format!("{}end", many.repeat(100_000)));
+        assert!((20_001..400_000).contains(&vendor(Layout::Post).size(&post)), "{many:?}");
     }
     let signed = dialect(BotKind::Feishu, Layout::Card, true);
     let post = of(Layout::Post, "t", "b");

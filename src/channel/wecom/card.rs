@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::opens;
-use crate::channel::beside::{columns, cut, facts, is_verbatim};
+use crate::channel::beside::{columns, cut, facts, is_verbatim, links};
 use crate::channel::escape::one_line;
-use crate::channel::text::{Piece, from_markdown, inline, keyword_parts, pieces, plain};
+use crate::channel::text::{Piece, keyword_parts, name_parts, pieces, plain};
 use crate::model::{Draft, MessageId, Tone};
 
 /// Bytes of a card's `sub_title_text`: the vendor advises 112 characters, most of them of three bytes. Nothing enforces it,
@@ -94,11 +94,45 @@ fn halves(title: &str) -> (&str, &str) {
     }
 }
 
+/// The lines of the text below the title. Names stand for links that the card has anyway, and lines of nothing but such
+/// links go: an address would fill a phone's screen, and can not be touched there.
+fn lines(draft: &Draft) -> Vec<Vec<Piece<'_>>> {
+    let links = links(draft, LINKS + 1);
+    let known = |address: &str| links.iter().any(|(_, url)| *url == address);
+    let mut lines = vec![Vec::new()];
+    pieces(&draft.body, &mut |piece| match (piece, lines.last_mut()) {
+        (Piece::Break, _) => lines.push(Vec::new()),
+        (piece, Some(line)) => line.push(piece),
+        (_, None) => {}
+    });
+    lines.retain(|line| {
+        let of_links = line.iter().any(|piece| matches!(piece, Piece::Link(..)));
+        let says_more = line.iter().any(|piece| match piece {
+            Piece::Text(text) => text.contains(char::is_alphanumeric),
+            Piece::Link(_, address) => !known(address),
+            Piece::Break => false,
+        });
+        !of_links || says_more
+    });
+    for piece in lines.iter_mut().flatten() {
+        if let Piece::Link(name, address) = *piece
+            && known(address)
+        {
+            *piece = Piece::Link(name, "");
+        }
+    }
+    lines
+}
+
 /// The text below the title.
 pub(super) fn text(draft: &Draft) -> String {
-    let text = plain(&from_markdown(&draft.body), &[], opens);
-    let text = text.trim();
-    if text == one_line(&draft.title) { String::new() } else { text.to_owned() }
+    let mut out = String::with_capacity(draft.body.len());
+    for line in lines(draft) {
+        out.push('\n');
+        line.into_iter().for_each(|piece| piece.write(&mut out));
+    }
+    let text = plain(out.trim(), &[], opens);
+    if text == one_line(&draft.title) { String::new() } else { text }
 }
 
 /// What stands in the card letter by letter.
@@ -109,22 +143,17 @@ pub(super) fn keyword_texts(draft: &Draft) -> Vec<&str> {
     }
     // A text that repeats the title is not there.
     if !text(draft).is_empty() {
-        pieces(&draft.body, &mut |piece| match piece {
-            Piece::Text(text) => parts.extend(keyword_parts(text, false)),
-            Piece::Link(name, _) => parts.extend(name_parts(name)),
-            Piece::Break => {}
-        });
+        for piece in lines(draft).into_iter().flatten() {
+            match piece {
+                Piece::Text(text) => parts.extend(keyword_parts(text, false)),
+                Piece::Link(name, address) if name != address => parts.extend(name_parts(name)),
+                Piece::Link(..) | Piece::Break => {}
+            }
+        }
     }
     let shown = draft.facts.iter().filter(|(_, value)| !one_line(value).is_empty()).take(FACTS);
     for (text, most) in shown.flat_map(|(name, value)| [(name, NAME), (value, VALUE)]) {
         parts.extend((columns(text) <= most).then_some(text.as_str()));
     }
     parts.into_iter().map(str::trim).filter(|part| !part.is_empty() && is_verbatim(part, &['<'])).collect()
-}
-
-/// The parts of a link's name without markup.
-fn name_parts(name: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    inline(name, &mut |piece| parts.extend(if let Piece::Text(text) = piece { Some(text) } else { None }));
-    parts
 }
