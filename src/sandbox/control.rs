@@ -16,7 +16,8 @@ use serde_json::json;
 use super::{Fault, FaultKind, Sandbox};
 use crate::model::BotKind;
 
-const BODY_MOST: usize = 1 << 20;
+/// Bytes of a request's body.
+pub(super) const BODY_MOST: usize = 1 << 20;
 
 pub(super) fn routes() -> Router<Sandbox> {
     Router::new()
@@ -28,6 +29,7 @@ pub(super) fn routes() -> Router<Sandbox> {
         .route("/api/sandbox/robots/{vendor}/{token}/faults", post(add_fault).get(faults).delete(clear_faults))
         .route("/api/sandbox/reset", post(reset))
         .route("/api/sandbox/version", get(version))
+        .merge(super::playground::api::routes())
         .layer(DefaultBodyLimit::max(BODY_MOST))
         .layer(from_fn(same_site))
 }
@@ -41,18 +43,18 @@ async fn same_site(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-struct Mistake {
+pub(super) struct Mistake {
     status: StatusCode,
     kind: &'static str,
     text: String,
 }
 
 impl Mistake {
-    fn new(status: StatusCode, kind: &'static str, text: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, kind: &'static str, text: impl Into<String>) -> Self {
         Self { status, kind, text: text.into() }
     }
 
-    fn bad(text: impl Into<String>) -> Self {
+    pub(super) fn bad(text: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_data", text)
     }
 
@@ -76,9 +78,9 @@ fn respond(status: StatusCode, body: String) -> Response {
     response
 }
 
-type Answer = Result<Response, Mistake>;
+pub(super) type Answer = Result<Response, Mistake>;
 
-fn success(data: impl Serialize) -> Answer {
+pub(super) fn success(data: impl Serialize) -> Answer {
     #[derive(Serialize)]
     struct Success<T> {
         status: &'static str,
@@ -104,7 +106,7 @@ fn robot_path((vendor_name, token): (String, String)) -> Result<(BotKind, String
     Ok((kind, token))
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Mistake> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Mistake> {
     let mut json = serde_json::Deserializer::from_slice(body);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let at = error.path().to_string();

@@ -54,6 +54,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     auto_create: bool,
     painter: OnceLock<Arc<dyn Painter>>,
+    easels: playground::api::Easels,
     state: Mutex<State>,
 }
 
@@ -129,13 +130,23 @@ impl Sandbox {
     /// A sandbox without robots. With `auto_create`, the first call to a token of a sane shape (1 to 128 letters,
     /// digits, `-_.`) makes a robot with the vendor's own limits and no security settings.
     pub fn new(clock: Arc<dyn Clock>, auto_create: bool) -> Self {
-        Self(Arc::new(Inner { clock, auto_create, painter: OnceLock::new(), state: Mutex::default() }))
+        let (painter, easels, state) = Default::default();
+        Self(Arc::new(Inner { clock, auto_create, painter, easels, state }))
     }
 
     /// Offers the template playground, drawn with this painter. The first one stays.
     pub fn offer_playground(&self, painter: Arc<dyn Painter>) {
         // A second one would change what an open page shows.
         let _ = self.0.painter.set(painter);
+    }
+
+    fn painter(&self) -> Option<Arc<dyn Painter>> {
+        self.0.painter.get().cloned()
+    }
+
+    /// What a robot without security settings would make of a body now. No robot remembers or counts it.
+    fn trial(&self, kind: BotKind, body: &str) -> Record {
+        robot::trial(kind, body, &Arrival { seq: 0, now_ms: self.0.clock.now_ms(), mono: self.mono() })
     }
 
     /// The vendors' endpoints, the control API under `/api/sandbox/`, and the page.

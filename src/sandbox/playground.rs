@@ -1,6 +1,8 @@
 //! What the template playground asks of whoever renders: the sandbox draws what a robot would be sent, and knows nothing of
 //! how alarmbell makes it.
 
+pub(super) mod api;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

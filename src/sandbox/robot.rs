@@ -283,6 +283,22 @@ impl Robot {
     }
 }
 
+/// Judges a body as a robot without security settings would, and remembers it nowhere.
+pub(super) fn trial(kind: BotKind, body: &str, arrival: &Arrival) -> Record {
+    let call = Call {
+        content_type: "application/json",
+        timestamp: None,
+        sign: None,
+        body: body.as_bytes(),
+        oversize: false,
+        ip: std::net::Ipv4Addr::LOCALHOST.into(),
+        now_ms: arrival.now_ms,
+        has_media: &|_| false,
+    };
+    let judged = vendor::check(kind, &call, &Rules::default());
+    record(&judged, "", &call, arrival)
+}
+
 fn record(judged: &Result<Taken, Refusal>, fault: &'static str, call: &Call<'_>, arrival: &Arrival) -> Record {
     let empty = Taken::default();
     let (taken, refusal) = match judged {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::record::{Record, Stats};
-use super::super::rules::Rules;
+use super::super::rules::{Member, Rules};
 use super::message;
 use crate::html::Html;
 use crate::model::BotKind;
@@ -22,7 +22,7 @@ pub(super) struct Chat {
     pub(super) faults: usize,
 }
 
-pub(super) const fn vendor_name(kind: BotKind) -> &'static str {
+pub(in super::super) const fn vendor_name(kind: BotKind) -> &'static str {
     match kind {
         BotKind::DingTalk => "DingTalk",
         BotKind::WeCom => "WeCom",
@@ -91,23 +91,8 @@ impl Chat {
             time(html, record);
             html.raw("</p>");
         }
-        html.raw("<div class=\"row\"><div class=\"avatar\">")
-            .raw(ROBOT)
-            .raw("</div><div class=\"said\"><div class=\"who\">");
-        html.raw("<b>Alert robot</b><span class=\"badge\">");
-        html.raw(if self.kind == BotKind::WeCom { "BOT" } else { "机器人" }).raw("</span>");
-        time(html, record);
-        html.raw("</div>");
-        message::body(html, self.kind, record, &self.rules.members);
-        if record.mentions.all || !record.mentions.ids.is_empty() {
-            html.raw("<p class=\"calls\">🔔 notifies ");
-            let all = record.mentions.all.then_some("everyone");
-            let names = all.into_iter().chain(record.mentions.names.iter().map(String::as_str));
-            html.text(&names.collect::<Vec<_>>().join(", ")).raw("</p>");
-        }
-        for warning in &record.warnings {
-            html.raw("<p class=\"warning\">").sentence(warning).raw("</p>");
-        }
+        html.raw("<div class=\"row\">");
+        said(html, self.kind, record, &self.rules.members);
         html.raw("<details class=\"meta\"><summary>").text(&record.msgtype);
         if record.limit > 0 {
             html.raw(" · ").number(record.bytes).raw(" / ").number(record.limit).raw(" bytes");
@@ -154,6 +139,26 @@ impl Chat {
             html.raw("</details></li>");
         }
         html.raw("</ol></details></footer>");
+    }
+}
+
+/// The robot's picture and name, the message, whom it calls, and what the vendor ignored. Leaves one `div` open, for
+/// what the page adds.
+pub(super) fn said(html: &mut Html, kind: BotKind, record: &Record, members: &[Member]) {
+    html.raw("<div class=\"avatar\">").raw(ROBOT).raw("</div><div class=\"said\"><div class=\"who\">");
+    html.raw("<b>Alert robot</b><span class=\"badge\">");
+    html.raw(if kind == BotKind::WeCom { "BOT" } else { "机器人" }).raw("</span>");
+    time(html, record);
+    html.raw("</div>");
+    message::body(html, kind, record, members);
+    if record.mentions.all || !record.mentions.ids.is_empty() {
+        html.raw("<p class=\"calls\">🔔 notifies ");
+        let all = record.mentions.all.then_some("everyone");
+        let names = all.into_iter().chain(record.mentions.names.iter().map(String::as_str));
+        html.text(&names.collect::<Vec<_>>().join(", ")).raw("</p>");
+    }
+    for warning in &record.warnings {
+        html.raw("<p class=\"warning\">").sentence(warning).raw("</p>");
     }
 }
 

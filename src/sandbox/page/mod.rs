@@ -6,6 +6,7 @@ mod chat;
 mod html;
 mod markdown;
 mod message;
+mod playground;
 mod post;
 mod tags;
 mod template_card;
@@ -26,11 +27,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 #[cfg(test)]
 use super::Rules;
-use super::Sandbox;
 use super::robot::Robot;
+use super::{Member, Record, Sandbox};
 use crate::html::Html;
 use crate::model::BotKind;
 use chat::Chat;
+pub(super) use chat::vendor_name;
 
 const CSS: &str = include_str!("../assets/sandbox.css");
 const JS: &str = include_str!("../assets/sandbox.js");
@@ -46,9 +48,21 @@ pub(super) fn routes() -> Router<Sandbox> {
     Router::new()
         .route("/", get(overview))
         .route("/chat/{vendor}/{token}", get(alone))
+        .route("/playground", get(playground::page))
+        .route("/assets/playground.css", get(async || asset("text/css; charset=utf-8", playground::CSS)))
+        .route("/assets/playground.js", get(async || asset("text/javascript; charset=utf-8", playground::JS)))
         .route("/assets/sandbox.css", get(async || asset("text/css; charset=utf-8", CSS)))
         .route("/assets/sandbox.js", get(async || asset("text/javascript; charset=utf-8", JS)))
         .layer(from_fn(guard))
+}
+
+/// One message as its chat shows it, to `members`.
+pub(super) fn picture(kind: BotKind, record: &Record, members: &[Member]) -> String {
+    let mut html = Html::default();
+    html.raw("<div class=\"row\">");
+    chat::said(&mut html, kind, record, members);
+    html.raw("</div></div>");
+    html.into_string()
 }
 
 /// Headers that keep what robots were sent from doing anything but being looked at.
@@ -130,8 +144,8 @@ async fn overview(State(sandbox): State<Sandbox>, headers: HeaderMap) -> Respons
     };
     let host = host(&headers);
     let mut html = Html::default();
-    open(&mut html, "alarmbell sandbox", version, &Look::default());
-    bar(&mut html, (&host, sandbox.0.auto_create), &chats, chats.is_empty());
+    open(&mut html, "alarmbell sandbox", Some(version), &Look::default());
+    bar(&mut html, &Here::of(&sandbox, &host), &chats);
     html.raw("<main class=\"chats\">");
     for chat in &chats {
         chat.draw(&mut html, false);
@@ -145,17 +159,20 @@ async fn overview(State(sandbox): State<Sandbox>, headers: HeaderMap) -> Respons
         }
         html.raw("</nav>");
     }
+    reload_note(&mut html);
     close(&mut html);
     respond(StatusCode::OK, html)
 }
 
-/// How one chat's page is drawn.
+/// How a page is drawn.
 #[derive(Default)]
 struct Look {
     /// The messages alone, as high as they are: for pictures.
     bare: bool,
     /// `light` or `dark` instead of what the reader's system says.
     scheme: Option<&'static str>,
+    /// With the playground's script and style instead of the chats' script.
+    playground: bool,
 }
 
 impl Look {
@@ -183,7 +200,7 @@ async fn alone(
     let kind = super::control::vendor(&vendor);
     let chat = kind.and_then(|kind| sandbox.with_robot(kind, &token, |robot| chat(&token, robot, MESSAGES_ALONE)));
     let mut html = Html::default();
-    open(&mut html, "alarmbell sandbox: one chat", sandbox.version(), &look);
+    open(&mut html, "alarmbell sandbox: one chat", Some(sandbox.version()), &look);
     let status = match chat {
         Some(chat) => {
             if !look.bare {
@@ -195,16 +212,27 @@ async fn alone(
             StatusCode::OK
         }
         None => {
-            bar(&mut html, (&host(&headers), sandbox.0.auto_create), &[], true);
+            bar(&mut html, &Here::of(&sandbox, &host(&headers)), &[]);
             html.raw("<main class=\"lost\"><p>There is no such chat yet: <a href=\"/\">all chats</a>.</p></main>");
             StatusCode::NOT_FOUND
         }
     };
+    reload_note(&mut html);
     close(&mut html);
     respond(status, html)
 }
 
-fn open(html: &mut Html, title: &'static str, version: u64, look: &Look) {
+/// A page for an address that leads nowhere.
+fn lost(why: &'static str) -> Response {
+    let mut html = Html::default();
+    open(&mut html, "alarmbell sandbox", None, &Look::default());
+    html.raw("<main class=\"lost\"><p>").raw(why).raw(": <a href=\"/\">all chats</a>.</p></main>");
+    close(&mut html);
+    respond(StatusCode::NOT_FOUND, html)
+}
+
+/// `version`: what the page shows, where it looks for news by itself.
+fn open(html: &mut Html, title: &'static str, version: Option<u64>, look: &Look) {
     html.raw("<!doctype html><html lang=\"en\"");
     html.raw(if look.bare { " class=\"bare\"" } else { "" });
     if let Some(scheme) = look.scheme {
@@ -212,21 +240,52 @@ fn open(html: &mut Html, title: &'static str, version: u64, look: &Look) {
     }
     html.raw("><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\"><title>");
     html.raw(title).raw("</title><link rel=\"icon\" href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' fill='%23d9480f'/%3E%3C/svg%3E\">");
-    html.raw("<link rel=\"stylesheet\" href=\"/assets/sandbox.css\"><script src=\"/assets/sandbox.js\" defer></script></head><body data-version=\"");
-    html.text(&version.to_string()).raw("\">");
+    html.raw("<link rel=\"stylesheet\" href=\"/assets/sandbox.css\">");
+    if look.playground {
+        html.raw("<link rel=\"stylesheet\" href=\"/assets/playground.css\"><script src=\"/assets/playground.js\" defer></script>");
+    }
+    match version {
+        Some(version) => html
+            .raw("<script src=\"/assets/sandbox.js\" defer></script></head><body data-version=\"")
+            .text(&version.to_string())
+            .raw("\">"),
+        None => html.raw("</head><body>"),
+    };
+}
+
+fn reload_note(html: &mut Html) {
+    html.raw("<noscript><p class=\"noscript\">Reload for new messages; times are UTC.</p></noscript>");
 }
 
 fn close(html: &mut Html) {
-    html.raw("<noscript><p class=\"noscript\">Reload for new messages; times are UTC.</p></noscript></body></html>\n");
+    html.raw("</body></html>\n");
 }
 
-fn bar(html: &mut Html, here: (&str, bool), chats: &[Chat], empty: bool) {
+/// What the bar must know of the sandbox.
+struct Here<'a> {
+    /// The page's own address.
+    host: &'a str,
+    /// Whether any token makes a robot.
+    auto_create: bool,
+    playground: bool,
+}
+
+impl<'a> Here<'a> {
+    fn of(sandbox: &Sandbox, host: &'a str) -> Self {
+        Self { host, auto_create: sandbox.0.auto_create, playground: sandbox.painter().is_some() }
+    }
+}
+
+fn bar(html: &mut Html, here: &Here<'_>, chats: &[Chat]) {
     html.raw("<div class=\"bar\"><h1><span class=\"dot\" aria-hidden=\"true\"></span>alarmbell sandbox</h1><nav class=\"tabs\" aria-label=\"Chats\">");
     for chat in chats {
         chat.draw_tab(html);
     }
     html.raw("</nav>");
-    if empty {
+    if here.playground {
+        html.raw("<a class=\"quiet-button\" href=\"/playground\">Template playground</a>");
+    }
+    if chats.is_empty() {
         html.raw("</div>");
         welcome(html, here);
     } else {
@@ -236,10 +295,10 @@ fn bar(html: &mut Html, here: (&str, bool), chats: &[Chat], empty: bool) {
     }
 }
 
-/// `here`: the page's own address, and whether any token makes a robot.
-fn welcome(html: &mut Html, (host, auto_create): (&str, bool)) {
+fn welcome(html: &mut Html, here: &Here<'_>) {
+    let host = here.host;
     html.raw("<div class=\"welcome\"><h2>Three robots that behave like the real ones</h2><p>Point alarmbell, or anything that speaks to DingTalk, WeCom or Feishu robots, at these addresses. ");
-    html.raw(if auto_create {
+    html.raw(if here.auto_create {
         "Any token makes a new chat. "
     } else {
         "Make a robot first: <code>PUT /api/sandbox/robots/dingtalk/demo</code>. "

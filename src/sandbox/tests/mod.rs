@@ -2,6 +2,7 @@
 
 mod control;
 mod faults;
+mod playground;
 mod rates;
 mod signatures;
 mod strict;
