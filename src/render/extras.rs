@@ -75,8 +75,13 @@ fn split(whole: &str, by: &str) -> Value {
 
 /// The parts as one address for a link, made safe for the place between `(` and `)`; nothing when it is none.
 fn url(h: &Helper<'_>) -> Value {
-    let parts: String = values(h).map(text).collect();
-    links::usable(&parts, &[]).map_or(Value::Null, |url| marks::safe(&url).into())
+    let mut whole = String::new();
+    for part in values(h).map(text) {
+        // What stood there would become a user name in front of another host.
+        let at = if links::ends_in_host(&whole) { "%40" } else { "@" };
+        whole.push_str(&part.replace('@', at));
+    }
+    links::usable(&whole, &[]).map_or(Value::Null, |url| marks::safe(&url).into())
 }
 
 /// The opposite of `urlEncode`; `+` is a blank, as in a query.

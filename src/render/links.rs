@@ -163,14 +163,23 @@ fn ends_with_entity(text: &str) -> bool {
 }
 
 /// A value in an address that a template writes itself, `[x]({{value}}/y?{{value}})`. `before` is what stands there
-/// already. A value at its beginning that is no web address can not become another kind of address.
+/// already. A value can not make it another kind of address, or one of another host than it has so far.
 pub(super) fn inside(value: &str, before: &str) -> String {
-    let value = value.trim();
+    let value = super::marks::front(value.trim(), MAX_BYTES);
     if before.is_empty() {
         let bare = |url: String| if value.ends_with('/') { url } else { url.trim_end_matches('/').to_owned() };
-        return usable(value, &[]).map_or_else(|| encode(super::marks::front(value, MAX_BYTES)), bare);
+        return usable(value, &[]).map_or_else(|| encode(value), bare);
+    }
+    if !before.contains(':') || (ends_in_host(before) && !value.starts_with(['/', '?', '#'])) {
+        return encode(value).replace("%3A", if before.contains(':') { ":" } else { "%3A" });
     }
     let mut out = before.to_owned();
-    write_safe(&mut out, super::marks::front(value, MAX_BYTES));
+    write_safe(&mut out, value);
     out.split_off(before.len())
+}
+
+/// Whether what follows this part of an address would make its host longer.
+pub(super) fn ends_in_host(address: &str) -> bool {
+    let host = address.split_once("://").map_or("", |(_, host)| host);
+    !host.is_empty() && !host.contains(['/', '?', '#', '\\'])
 }

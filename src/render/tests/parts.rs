@@ -164,6 +164,17 @@ fn a_value_in_an_address_stays_in_it() {
             "[x](https://a.example/?q=a%29%20%5By%5D%28http://e&z)",
         ),
         ("[x](https://a.example/&#60", ";", ")", "[x](https://a.example/&#60%3B)"),
+        ("[x](javascript", ":alert(1)", ")", "[x](javascript%3Aalert%281%29)"),
+        ("[x](https://a.example", "@evil.example/", ")", "[x](https://a.example%40evil.example%2F)"),
+        ("[x](https://a.example", "/b?c", ")", "[x](https://a.example/b?c)"),
+        ("[x](https://", "db-1:9100", "/b)", "[x](https://db-1:9100/b)"),
+        ("[x](https://g.", "eu:1", "/b)", "[x](https://g.eu:1/b)"),
+        (
+            "[x](dingtalk://page/link?url=",
+            "https%3A%2F%2Fa",
+            "&y=1)",
+            "[x](dingtalk://page/link?url=https%3A%2F%2Fa&y=1)",
+        ),
         ("[x](https://a.example/) ", "<", "", "[x](https://a.example/) !"),
         ("[x] (", "<", ")", "[x] (!)"),
         ("](", "<\n", "", "](%3C"),
@@ -174,6 +185,13 @@ fn a_value_in_an_address_stays_in_it() {
     }
     let long = format!("[x]({}", "é".repeat(4_096));
     assert_eq!(marks::resolve(&format!("{long}{}", marks::value("<")), escape), format!("{long}!"));
+}
+
+#[test]
+fn the_url_helper_keeps_the_host_that_it_was_given() {
+    assert_eq!(en("x{{url \"https://a.example\" \"@evil.example/\"}}"), "x");
+    assert_eq!(en("{{url \"https://a.example/\" \"@me\"}}"), "https://a.example/@me");
+    assert_eq!(en("{{url \"https://\" \"a.example:1\" \"/b\"}}"), "https://a.example:1/b");
 }
 
 #[test]

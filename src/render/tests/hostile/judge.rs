@@ -48,6 +48,7 @@ static CLASS: LazyLock<Regex> = LazyLock::new(|| pattern(r#" class="([^"]*)""#))
 static LINK: LazyLock<Regex> = LazyLock::new(|| pattern(r#"(?s)<a [^>]*?href="([^"]*)">(.*?)</a>"#));
 /// An address that no client opens.
 static DEAD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\(link not opened: ([^<]*)\)</small>"));
+static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r#"<span class="at">[^<]*</span>"#));
 /// What a parser less careful than CommonMark might take for a tag, or for the target of a link.
 static RAW_TAG: LazyLock<Regex> = LazyLock::new(|| pattern(r"</?[@a-zA-Z!?][^<>\n]{0,80}>"));
 static RAW_TARGET: LazyLock<Regex> = LazyLock::new(|| pattern(r"\]\(([^)\n]*)"));
@@ -165,9 +166,11 @@ impl Shown {
         self.drawn_links().into_iter().filter(|link| link.text != link.target).map(|link| link.text).collect()
     }
 
-    /// Tags with their classes, but for links that read as what they lead to.
+    /// Tags with their classes, but for links that read as what they lead to, and for names of people: who is called is
+    /// another question, and DingTalk lights the name of one who is called wherever it stands.
     pub(super) fn structure(&self) -> Vec<String> {
-        let html = LINK.replace_all(&self.html, without_address);
+        let html = NAME.replace_all(&self.html, "");
+        let html = LINK.replace_all(&html, without_address);
         let class = |attributes: &str| CLASS.captures(attributes).map_or(String::new(), |found| found[1].to_owned());
         let mut out: Vec<String> = Vec::new();
         for tag in TAG.captures_iter(&html) {

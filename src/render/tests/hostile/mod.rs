@@ -75,6 +75,10 @@ fn shown(
 
 /// A value changes nothing of a message but the words that stand in its place.
 fn only_words_differ(one: &Shown, twin: &Shown) -> Result<(), TestCaseError> {
+    if [one, twin].iter().any(|shown| shown.msgtype == "template_card") {
+        // It has no markup at all, and its places for words are so small that what stands in them depends on every word.
+        return Ok(());
+    }
     prop_assert_eq!(&one.msgtype, &twin.msgtype);
     let (found, expected) = (one.structure(), twin.structure());
     let differ = found.iter().zip(&expected).position(|(a, b)| a != b).unwrap_or(found.len().min(expected.len()));
@@ -128,10 +132,12 @@ proptest! {
             let one = shown(&chats, &Templates::default(), &*dialect, (&plan, one), &|address| one.owns(address))?;
             let twin = shown(&chats, &Templates::default(), &*dialect, (&plan, twin), &|address| twin.owns(address))?;
             only_words_differ(&one, &twin)?;
-            // Every value of which the twin shows the anchor reads as it was typed. Labels' names decide which are shown.
+            // Every value of which the twin shows the anchor reads as it was typed. Labels' names decide which are shown, and
+            // lines of plain text are cut.
+            let whole = plan.more == 0 && twin.msgtype != "text";
             let (text, words) = (read(&one.text()), twin.words());
             for (at, typed) in plan.typed(&hostile) {
-                if plan.more == 0 && words.contains(&anchor(at)) {
+                if whole && words.contains(&anchor(at)) {
                     prop_assert!(text.contains(&read(&typed)), "{typed:?} is not in {text}");
                 }
             }
@@ -150,8 +156,9 @@ proptest! {
 
 #[test]
 fn every_message_type_is_tried() {
+    let short = custom::templates("{{name}} Alarm Dispatch");
     for (layout, dialect) in scenes::dialects() {
         let scene = plan(Told::Firing, Lang::En, "x").scene(&hostile, &hostile_address);
-        assert_eq!(scene.render(&Templates::default(), &*dialect).draft.layout, layout);
+        assert_eq!(scene.render(&short, &*dialect).draft.layout, layout);
     }
 }
