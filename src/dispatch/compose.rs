@@ -9,7 +9,7 @@ use super::letter::{Composed, Content, DIGEST, Desk, Letter};
 use super::outcome::{KILLED, give_up};
 use super::robot::millis;
 use super::worker::{Hand, Worker};
-use crate::model::{BotKind, Fingerprint, GroupId, Kind, MessageId};
+use crate::model::{BotKind, Fingerprint, GroupId, Kind, MessageId, Place};
 use crate::render::TemplateFailure;
 use crate::store::{OpenMessage, StoreError};
 use crate::waiting::{Demand, Item, Picked, Plan};
@@ -192,9 +192,11 @@ impl Worker {
 
     fn template_failed(&self, failure: &TemplateFailure, item: Option<&Item>) {
         self.shared.metrics.template_error(&failure.template);
-        let alert = item.map(|item| item.fingerprint().to_string()).unwrap_or_default();
+        let alert = failure.alert.or(item.map(Item::fingerprint)).map(|alert| alert.to_string()).unwrap_or_default();
+        let Place { file, line, column } = &failure.place;
         tracing::error!(
-            bot = %self.bot.name, template = %failure.template, error = %failure.error, alert = %alert,
+            bot = %self.bot.name, template = %failure.template, at = %format_args!("{file}:{line}:{column}"),
+            error = %failure.error, alert = %alert,
             "a template failed; the built-in plain message is sent instead"
         );
     }

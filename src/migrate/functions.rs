@@ -3,10 +3,10 @@
 //! `template.DefaultFuncs`.
 
 use super::fields::{ZONE, ZONE_HINT};
-use super::layout::strftime;
 use super::printing::{print, printf};
 use super::source::{Pos, Problem};
 use super::value::{Ex, Kind, Value, Which, is_field};
+use crate::render::golayout::strftime;
 
 /// What is worth knowing of a place that was carried over.
 #[derive(Default, Debug)]

@@ -8,7 +8,6 @@ mod config;
 mod evaluate;
 mod fields;
 mod functions;
-mod layout;
 mod lex;
 mod out;
 mod parse;

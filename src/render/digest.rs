@@ -194,8 +194,8 @@ impl Run<'_> {
             blocks.iter().map(|block| self.layout == Layout::Card && view::is_long(block.names.len())).collect();
         let data = data::root(view, rung, &blocks, &folded, (kind, self.layout, &self.mentions));
         let context = engine::context(data, self.part)?;
-        let body =
-            engine::part(&self.templates.registry, self.part, (view.scene, self.layout), &context, &[], MAX_BODY)?;
+        let about = (view.scene, self.dialect, self.layout);
+        let body = engine::part(&self.templates.registry, self.part, about, &context, &[], MAX_BODY)?;
         let escape = |value: &str| self.dialect.escape(value);
         let body = finish::tidy(&marks::resolve(&body, escape));
         let panel = data::panel(view, &blocks, &folded);

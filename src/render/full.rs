@@ -115,7 +115,7 @@ impl Run<'_> {
             Part::Alert => alert,
             Part::Body | Part::Digest => body,
         };
-        engine::part(&self.templates.registry, compiled, (self.scene, self.layout), data, path, max)
+        engine::part(&self.templates.registry, compiled, (self.scene, self.dialect, self.layout), data, path, max)
     }
 
     /// `None` when the alerts alone are far too long.

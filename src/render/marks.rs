@@ -125,6 +125,20 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
+/// The same without line breaks inside values: lines end only where the template ends them.
+pub(super) fn flat(text: &str) -> String {
+    let mut inside = false;
+    let keep = |c: char| match c {
+        VALUE | VALUE_END => {
+            inside = c == VALUE;
+            c
+        }
+        '\n' if inside => ' ',
+        c => c,
+    };
+    text.chars().map(keep).collect()
+}
+
 /// Text without marks, as helpers see it.
 pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|c| !is_mark(*c)).collect()

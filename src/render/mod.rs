@@ -7,12 +7,12 @@ mod columns;
 mod data;
 mod digest;
 mod engine;
-mod extras;
 mod facts;
 mod failure;
 mod finish;
 mod fit;
 mod full;
+pub mod golayout;
 mod helpers;
 mod identity;
 mod links;
@@ -20,11 +20,13 @@ mod lint;
 mod marks;
 mod notice;
 mod plain;
+mod signatures;
 mod tally;
 mod templates;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod trial;
 mod trim;
 pub mod words;
 
@@ -36,13 +38,13 @@ use jiff::tz::TimeZone;
 pub use digest::{DigestScene, render_digest};
 use facts::Facts;
 use full::{Full, Unfit};
-pub use helpers::NAMES as HELPERS;
 pub use notice::notice;
+pub use signatures::NAMES as HELPERS;
 pub use tally::Tally;
 pub use templates::Templates;
 pub use trim::Trim;
 
-use crate::model::{Alert, Change, Dialect, Draft, How, Lang, Mentions, Millis, Notification};
+use crate::model::{Alert, Change, Dialect, Draft, Fingerprint, How, Lang, Mentions, Millis, Notification, Place};
 
 /// Prefix replacements for links (`global.link_rewrites`): first match wins.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -135,6 +137,11 @@ pub struct TemplateFailure {
     pub template: String,
     /// What went wrong, with the line where the engine knows it.
     pub error: String,
+    /// Where: the file as the person named it (empty for a built-in template); line and column are 0 where the engine
+    /// does not know.
+    pub place: Place,
+    /// The alert whose own text failed; `None` when it was the message's.
+    pub alert: Option<Fingerprint>,
 }
 
 /// A rendered message.

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::catch_unwind;
+use std::sync::Arc;
 
 use handlebars::{Handlebars, Template, TemplateErrorReason};
 
-use super::{TemplateFailure, helpers, lint};
+use super::lint::Schema;
+use super::{TemplateFailure, helpers, lint, trial};
 use crate::model::{BotKind, Mistake, Place};
 
 /// A part of a message that has its own template.
@@ -31,6 +33,8 @@ impl Part {
     }
 }
 
+/// For when no template is to be looked at.
+const NOTHING: serde_json::Value = serde_json::Value::Null;
 /// Name of the set that is built in.
 const DEFAULT: &str = "default";
 const SCHEME: &str = "name it <type>.<set>.<part>.hbs, as in wecom.night.title.hbs: type dingtalk, wecom or feishu; \
@@ -60,11 +64,16 @@ pub(super) const BUILT_IN: [(BotKind, Part, &str); 12] = [
 ];
 
 /// A compiled part and where it comes from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Compiled {
     /// `<type>.<set>.<part>`.
     pub(super) name: String,
-    pub(super) template: Template,
+    /// The file as the person named it; empty for a built-in one.
+    pub(super) path: String,
+    pub(super) part: Part,
+    pub(super) template: Arc<Template>,
+    /// The built-in one in whose place this one stands.
+    pub(super) built_in: Option<Arc<Template>>,
     pub(super) custom: bool,
 }
 
@@ -86,18 +95,13 @@ impl Templates {
     /// Compiles the built-in templates and a user's files (path as the person named it, source).
     ///
     /// A file is `<type>.<set>.<part>.hbs`; a part that a set does not have is the built-in one of that vendor. The set
-    /// `default` overrides the built-in one itself. Files with mistakes are left out; every mistake has line, column and
-    /// a hint. At most 64 KiB a file.
+    /// `default` overrides the built-in one itself. Every mistake has line, column and a hint: what can not be read or can
+    /// not work is left out, and what fails for all or, as a warning, for some of a few sample messages is told. At most
+    /// 64 KiB a file.
     pub fn new<P: AsRef<str>, S: AsRef<str>>(files: &[(P, S)]) -> (Self, Vec<Mistake>) {
-        let mut templates = Self { registry: helpers::registry(), custom: BTreeMap::new(), built_in: BTreeMap::new() };
-        // A built-in that does not compile would be missing here and its messages go out plain; a test forbids it.
-        for (kind, part, source) in BUILT_IN {
-            let name = format!("{}.{DEFAULT}.{}", kind.as_str(), part.as_str());
-            if let Ok(template) = compile(source) {
-                templates.built_in.insert((kind.as_str(), part), Compiled { name, template, custom: false });
-            }
-        }
+        let mut templates = Self::bare();
         let mut mistakes = Vec::new();
+        let schema = if files.is_empty() { Schema::of(&NOTHING, &NOTHING) } else { trial::schema(&templates) };
         for (at, (path, source)) in files.iter().enumerate() {
             if at == MAX_FILES {
                 mistakes.push(mistake(
@@ -107,21 +111,50 @@ impl Templates {
                 ));
                 break;
             }
-            templates.add(path.as_ref(), source.as_ref(), &mut mistakes);
+            templates.add(path.as_ref(), source.as_ref(), &schema, &mut mistakes);
+        }
+        for ((kind, ..), part) in &templates.custom {
+            let source = files.iter().find(|(path, _)| path.as_ref() == part.path).map_or("", |(_, s)| s.as_ref());
+            mistakes.extend(trial::run(&templates, kind, part).map(|found| {
+                let warning = found.warning;
+                Mistake { warning, ..mistake(&part.path, source, found.finding) }
+            }));
         }
         (templates, mistakes)
     }
 
-    fn add(&mut self, path: &str, source: &str, mistakes: &mut Vec<Mistake>) {
+    fn bare() -> Self {
+        let mut templates = Self { registry: helpers::registry(), custom: BTreeMap::new(), built_in: BTreeMap::new() };
+        // A built-in that does not compile would be missing here and its messages go out plain; a test forbids it.
+        for (kind, part, source) in BUILT_IN {
+            let name = format!("{}.{DEFAULT}.{}", kind.as_str(), part.as_str());
+            if let Ok(template) = parse(source) {
+                let template = Arc::new(template);
+                let compiled = Compiled { name, path: String::new(), part, template, built_in: None, custom: false };
+                templates.built_in.insert((kind.as_str(), part), compiled);
+            }
+        }
+        templates
+    }
+
+    /// These templates with one custom part only, under a name of its own.
+    pub(super) fn alone(&self, kind: &'static str, part: Compiled, set: &str) -> Self {
+        let custom = BTreeMap::from([((kind, set.to_owned(), part.part), part)]);
+        Self { registry: self.registry.clone(), custom, built_in: self.built_in.clone() }
+    }
+
+    fn add(&mut self, path: &str, source: &str, schema: &Schema, mistakes: &mut Vec<Mistake>) {
         let (kind, set, part) = match file_name(path) {
             Ok(found) => found,
             Err(found) => return mistakes.push(found),
         };
         let name = format!("{}.{set}.{}", kind.as_str(), part.as_str());
-        match compile(source) {
+        match compile(source, part, schema) {
             Err(findings) => mistakes.extend(findings.into_iter().map(|finding| mistake(path, source, finding))),
             Ok(template) => {
-                let compiled = Compiled { name: name.clone(), template, custom: true };
+                let built_in = self.built_in.get(&(kind.as_str(), part)).map(|own| Arc::clone(&own.template));
+                let (template, path_of) = (Arc::new(template), path.to_owned());
+                let compiled = Compiled { name: name.clone(), path: path_of, part, template, built_in, custom: true };
                 if self.custom.insert((kind.as_str(), set, part), compiled).is_some() {
                     let hint = "keep one of them".to_owned();
                     mistakes.push(mistake(path, "", (0, 0, format!("there are two templates {name}"), hint)));
@@ -155,6 +188,8 @@ impl Templates {
         self.part(kind, set, part).ok_or_else(|| TemplateFailure {
             template: format!("{}.{set}.{}", kind.as_str(), part.as_str()),
             error: "there is no such template".to_owned(),
+            place: Place::default(),
+            alert: None,
         })
     }
 
@@ -166,14 +201,20 @@ impl Templates {
     }
 }
 
-fn compile(source: &str) -> Result<Template, Vec<lint::Finding>> {
+fn compile(source: &str, part: Part, schema: &Schema) -> Result<Template, Vec<lint::Finding>> {
+    let template = parse(source)?;
+    let findings = lint::compiled(&template, source, part, schema);
+    if findings.is_empty() { Ok(template) } else { Err(findings) }
+}
+
+pub(super) fn parse(source: &str) -> Result<Template, Vec<lint::Finding>> {
     if let Some(finding) = lint::source(source) {
         return Err(vec![finding]);
     }
     // The parser asserts what it expects of its grammar; a person's typo must not end the program.
     let compiled = catch_unwind(|| Template::compile(source))
         .map_err(|_| vec![(0, 0, "the template can not be read".to_owned(), syntax_hint(source))])?;
-    let template = compiled.map_err(|error| {
+    compiled.map_err(|error| {
         let (line, column) = error.pos().unwrap_or((0, 0));
         // The parser lists its grammar's rules, which tell nobody anything.
         let what = match error.reason() {
@@ -184,9 +225,7 @@ fn compile(source: &str) -> Result<Template, Vec<lint::Finding>> {
             other => super::marks::one_line(&other.to_string(), 300),
         };
         vec![(line, column, what, syntax_hint(source))]
-    })?;
-    let findings = lint::compiled(&template);
-    if findings.is_empty() { Ok(template) } else { Err(findings) }
+    })
 }
 
 /// Whether more blocks begin than end.

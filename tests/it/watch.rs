@@ -79,7 +79,13 @@ async fn every_metric_is_there_and_its_labels_are_bounded() {
     // The alert whose template failed was told all the same.
     assert_eq!(robots.telling(&bot, "Breaks"), 1);
     assert_eq!(metrics.sum("messages_total", &[("kind", "plain"), ("verdict", "delivered")]), 1.0);
-    assert!(server.logs().contains("template=wecom.odd.body"), "it is logged");
+    let logs = server.logs();
+    let line = logs.lines().find(|line| line.contains("template=wecom.odd.body")).expect("it is logged");
+    assert!(line.contains("bot=wc ") && line.contains("t/wecom.odd.body.hbs:1:27"), "{line}");
+    let messages = server.get("/api/v1/messages?bot=wc").await.data();
+    let plain = messages["messages"].as_array().unwrap().iter().find(|one| one["kind"] == "plain").unwrap();
+    let fingerprint = plain["alerts"][0]["fingerprint"].as_str().unwrap();
+    assert!(line.contains(&format!("alert={fingerprint}")), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

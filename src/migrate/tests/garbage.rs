@@ -7,7 +7,8 @@ use super::*;
 
 fn loads(text: &str) -> Vec<String> {
     let (_, mistakes) = crate::render::Templates::new(&[("dingtalk.x.body.hbs", text)]);
-    mistakes.iter().map(ToString::to_string).collect()
+    // Loops in loops in loops are too many rounds for some messages, which is only a warning.
+    mistakes.iter().filter(|mistake| !mistake.warning).map(ToString::to_string).collect()
 }
 
 fn pieces() -> impl Strategy<Value = String> {

@@ -311,7 +311,7 @@ fn single_messages_say_for_whom_they_speak() {
 
 fn custom(source: &str) -> Templates {
     let (templates, mistakes) = Templates::new(&[("wecom.x.digest.hbs", source)]);
-    assert_eq!(mistakes, Vec::new());
+    assert!(mistakes.iter().all(|mistake| mistake.hint.starts_with("this fails")), "{mistakes:?}");
     templates
 }
 

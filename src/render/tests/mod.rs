@@ -1,14 +1,17 @@
 //! The room's tests: messages as people see them, templates, and what must hold for any input.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
+mod bounds;
 mod digest;
 mod digest_props;
 mod fit;
 mod hostile;
 mod kube;
 mod messages;
+mod mistakes;
 mod parts;
 mod props;
+mod readme;
 mod sets;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use super::*;
 /// Renders `source` as the body of a message about one alert.
 fn body_of(source: &str, lang: Lang) -> Result<String, String> {
     let (templates, mistakes) = Templates::new(&[("wecom.x.body.hbs", source), ("wecom.x.title.hbs", "t")]);
-    assert!(mistakes.is_empty(), "{source}: {mistakes:?}");
+    assert!(mistakes.iter().all(|mistake| mistake.hint.starts_with("this fails")), "{source}: {mistakes:?}");
     let mut scene = scene(group(vec![lag("db-03:3306", false)]), lang);
     let mut alert = (*scene.alerts[0].alert).clone();
     alert.annotations.insert("evil".to_owned(), "<@all> **[x](http://e)**".to_owned());
@@ -42,12 +42,12 @@ fn helpers() {
         ("{{duration startsAt}}", "2m30s"),
         ("{{duration startsAt \"2026-11-21T05:01:32Z\"}}", "3h"),
         ("{{duration 90061}}", "1d1h"),
-        ("{{duration nothing}}", ""),
+        ("{{duration labels.nothing}}", ""),
         ("{{upper severity}} {{lower \"ABC\"}} {{title \"big bad WOLF\"}}", "CRITICAL abc Big Bad Wolf"),
         ("{{trim \"  x \"}}{{oneLine annotations.two}}", "xone two"),
         ("{{join @root.policies \",\"}}", "database-critical"),
         ("{{join \"+\" @root.policies}}", "database-critical"),
-        ("{{default nothing \"\" labels.job}}", "mysql"),
+        ("{{default labels.nothing \"\" labels.job}}", "mysql"),
         ("{{truncate annotations.summary 5}}", "从库延迟…"),
         ("{{truncate \"abc\" 3}}", "abc"),
         ("{{#if (match labels.instance \"^db-\\\\d+:\")}}yes{{else}}no{{/if}}", "yes"),
@@ -70,7 +70,7 @@ fn helpers() {
             "{{#each @root.policies as |policy at|}}{{at}}{{policy}}{{../name}}{{/each}}",
             "0database-criticalMySQL主从延迟",
         ),
-        ("{{#each nothing}}x{{else}}none{{/each}}", "none"),
+        ("{{#each (where @root.alerts \"name\" \"x\")}}{{this}}{{else}}none{{/each}}", "none"),
     ] {
         assert_eq!(alert(expression), expected, "{expression}");
     }
@@ -81,11 +81,11 @@ fn helpers() {
 fn helpers_that_fail_say_where() {
     for (source, error) in [
         ("x\n{{time \"yesterday\"}}", "wecom.x.body: line 2, column 1: time: this is not an RFC 3339 time"),
-        ("{{time now \"%Q\" tz=\"Mars/Base\"}}", "no time zone \"Mars/Base\""),
-        ("{{time now \"%\"}}", "time: "),
-        ("{{match name \"(\"}}", "is not a regular expression"),
-        ("{{truncate name}}", "say how many characters"),
-        ("{{#each alerts}}{{../alerts.nope}}{{/each}}", "line 1, column 17: Cannot access array"),
+        ("{{time now \"%Q\" tz=(concat \"Mars/Base\")}}", "no time zone \"Mars/Base\""),
+        ("{{time now (concat \"%\")}}", "time: "),
+        ("{{match name (concat \"(\")}}", "is not a regular expression"),
+        ("{{truncate name name}}", "say how many characters"),
+        ("{{#with (dict \"x\" alerts)}}{{x.nope}}{{/with}}", "line 1, column 28: Cannot access array"),
     ] {
         let found = body_of(source, Lang::En).unwrap_err();
         assert!(found.contains(error), "{source}: {found}");
@@ -99,12 +99,9 @@ fn values_are_escaped_and_finished_markup_is_not() {
     // Through helpers, lists and nested calls, too.
     assert_eq!(alert("{{upper (default annotations.evil)}}").find("<@"), Some(1));
     assert_eq!(en("{{mentions}} {{join (lookup this \"policies\") mentions}}"), "<@bo> database-critical");
-    assert_eq!(
-        en("{{link annotations.evil listURL}}{{#each alerts}}{{link annotations.evil generatorURL}}{{/each}}")
-            .matches("<@")
-            .count(),
-        1
-    );
+    let links =
+        "{{#each alerts}}{{link annotations.evil @root.listURL}}{{link annotations.evil generatorURL}}{{/each}}";
+    assert_eq!((en(links).matches("<@").count(), en(links).matches("\\<@all\\>").count()), (2, 2));
     assert!(en("{{#each alertTexts}}{{this}}{{/each}}").contains("What</font> 从库延迟"));
     // A key that is none of our own words is a sender's.
     assert_eq!(alert("{{t \"when\"}} {{t annotations.evil}}"), "When \\<@all\\> \\*\\*\\[x\\](http://e)\\*\\*");

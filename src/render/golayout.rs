@@ -40,8 +40,11 @@ const SIGNS: &[(&str, Option<&str>)] = &[
     ("5", Some("%-S")),
 ];
 
-/// The same layout for strftime; the sign that has no counterpart otherwise.
-pub(super) fn strftime(layout: &str) -> Result<String, String> {
+/// The same layout for strftime.
+///
+/// # Errors
+/// The first sign that has no counterpart.
+pub fn strftime(layout: &str) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = layout;
     while let Some(c) = rest.chars().next() {
