@@ -160,9 +160,12 @@ fn content(draft: &Draft, form: Form<'_>) -> String {
     plain(&with_title(&title, &body), &calls, opens)
 }
 
-/// Whether what stands behind a `<` calls somebody.
+/// Whether what stands behind a `<` calls somebody, or would be a link: texts of WeCom's applications draw `<a href=...>` as
+/// one, and nothing documented says that robots' do not.
 fn opens(behind: &str) -> bool {
-    behind.trim_start().starts_with('@')
+    let behind = behind.trim_start();
+    let named = behind.strip_prefix(['a', 'A']).is_some_and(|rest| rest.starts_with(char::is_whitespace));
+    named || behind.starts_with('@')
 }
 
 /// The title in bold and in the nearest of WeCom's three colours.

@@ -146,7 +146,8 @@ fn quoted(text: &str) -> String {
 fn write_safe(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {
-            '(' | ')' | '<' | '>' | '[' | ']' | '"' | '\'' | '`' | '\\' | '|' | '*' => {
+            // An `@` could be read as a call of somebody.
+            '(' | ')' | '<' | '>' | '[' | ']' | '"' | '\'' | '`' | '\\' | '|' | '*' | '@' => {
                 let _ = write!(out, "%{:02X}", u32::from(c));
             }
             ';' if ends_with_entity(out) => out.push_str("%3B"),

@@ -130,6 +130,7 @@ fn links_are_web_addresses_only() {
         ("https://user:secret@a.example/", Some("https://a.example/")),
         ("https://a.example/库", Some("https://a.example/%E5%BA%93")),
         ("HTTP://A.example", Some("http://a.example/")),
+        ("https://a.example/@all?x=@zhangsan", Some("https://a.example/%40all?x=%40zhangsan")),
         ("https://a.example/?a=1&#60;b;c&lt;&&x;", Some("https://a.example/?a=1&#60%3Bb;c&lt%3B&&x%3B")),
         ("javascript:alert(1)", None),
         ("data:text/html,x", None),
@@ -187,7 +188,7 @@ fn a_value_in_an_address_stays_in_it() {
 #[test]
 fn the_url_helper_keeps_the_host_that_it_was_given() {
     assert_eq!(en("x{{url \"https://a.example\" \"@evil.example/\"}}"), "x");
-    assert_eq!(en("{{url \"https://a.example/\" \"@me\"}}"), "https://a.example/@me");
+    assert_eq!(en("{{url \"https://a.example/\" \"@me\"}}"), "https://a.example/%40me");
     assert_eq!(en("{{url \"https://\" \"a.example:1\" \"/b\"}}"), "https://a.example:1/b");
 }
 

@@ -52,7 +52,7 @@ fn leads_nowhere_else(address: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 28, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_helper_lets_a_value_out(mut plan in scenes::short(), body in prop::sample::select(BODIES)) {

@@ -102,8 +102,8 @@ fn every_attack_in_every_message() {
     let mut wrong = Vec::new();
     for (at, attack) in ATTACKS.iter().enumerate() {
         for (nth, (layout, dialect)) in scenes::dialects().into_iter().enumerate() {
-            // All forms with all attacks would take a minute; each attack meets four forms of each message type.
-            for told in Told::ALL.into_iter().cycle().skip(at + nth).step_by(2).take(4) {
+            // All forms with all attacks would take a minute; each attack meets three forms of each message type.
+            for told in Told::ALL.into_iter().cycle().skip(at + nth).step_by(2).take(3) {
                 let lang = if (at + nth).is_multiple_of(2) { Lang::Zh } else { Lang::En };
                 let plan = plan(told, lang, attack);
                 let twin = twins.entry((nth, told, lang)).or_insert_with(|| {
@@ -121,7 +121,7 @@ fn every_attack_in_every_message() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn values_change_nothing_but_words(plan in scenes::short()) {
@@ -133,8 +133,8 @@ proptest! {
             let twin = shown(&chats, &Templates::default(), &*dialect, (&plan, twin), &|address| twin.owns(address))?;
             only_words_differ(&one, &twin)?;
             // Every value of which the twin shows the anchor reads as it was typed. Labels' names decide which are shown, and
-            // lines of plain text are cut.
-            let whole = plan.more == 0 && twin.msgtype != "text";
+            // plain texts and template cards cut them.
+            let whole = plan.more == 0 && !["text", "template_card"].contains(&twin.msgtype.as_str());
             let (text, words) = (read(&one.text()), twin.words());
             for (at, typed) in plan.typed(&hostile) {
                 if whole && words.contains(&anchor(at)) {

@@ -120,7 +120,7 @@ impl Source<'_> {
         alert.fingerprint = crate::model::Fingerprint::of(&alert.labels);
         alert.generator_url = self.address();
         alert.value_string = self.value();
-        if self.at % 3 == 0 {
+        if self.at.is_multiple_of(3) {
             (alert.silence_url, alert.dashboard_url, alert.panel_url) =
                 (self.address(), self.address(), self.address());
         }
