@@ -105,26 +105,20 @@ impl Subject {
             (false, Lang::En) => format!("{replica}: "),
         };
         match (standing, lang) {
-            (Standing::Wrong { reason, remedy, .. }, Lang::Zh) => {
-                let remedy = if remedy.is_empty() { String::new() } else { format!("。处理办法：{remedy}") };
-                match *name {
-                    ROBOT_FAILING => format!("{bot} 的第 {robot} 个机器人收不到消息：{reason}{remedy}"),
-                    DEAD_LETTERS => {
-                        format!("{bot} 有 {reason} 条告警以任何形式都被机器人拒收，见 /api/v1/dead-letters")
-                    }
-                    _ => format!("{at}新配置被拒绝，仍在使用旧配置：{reason}"),
+            (Standing::Wrong { reason, .. }, Lang::Zh) => match *name {
+                ROBOT_FAILING => format!("{bot} 的第 {robot} 个机器人收不到消息：{reason}"),
+                DEAD_LETTERS => {
+                    format!("{bot} 有 {reason} 条告警以任何形式都被机器人拒收，见 /api/v1/dead-letters")
                 }
-            }
-            (Standing::Wrong { reason, remedy, .. }, Lang::En) => {
-                let remedy = if remedy.is_empty() { String::new() } else { format!(". Remedy: {remedy}") };
-                match *name {
-                    ROBOT_FAILING => format!("Robot {robot} of {bot} takes no messages: {reason}{remedy}"),
-                    DEAD_LETTERS => {
-                        format!("{bot}: the robot refused alerts in every form ({reason}); see /api/v1/dead-letters")
-                    }
-                    _ => format!("{at}The new config was refused, the old one stays in force: {reason}"),
+                _ => format!("{at}新配置被拒绝，仍在使用旧配置：{reason}"),
+            },
+            (Standing::Wrong { reason, .. }, Lang::En) => match *name {
+                ROBOT_FAILING => format!("Robot {robot} of {bot} takes no messages: {reason}"),
+                DEAD_LETTERS => {
+                    format!("{bot}: the robot refused alerts in every form ({reason}); see /api/v1/dead-letters")
                 }
-            }
+                _ => format!("{at}The new config was refused, the old one stays in force: {reason}"),
+            },
             (_, Lang::Zh) => match *name {
                 ROBOT_FAILING => format!("{bot} 的第 {robot} 个机器人恢复正常"),
                 DEAD_LETTERS => format!("{bot} 已没有被拒收的告警"),
@@ -136,6 +130,16 @@ impl Subject {
                 _ => format!("{at}The config is in force"),
             },
         }
+    }
+}
+
+/// What to do, in a sentence of its own.
+fn remedy(lang: Lang, standing: &Standing) -> String {
+    match (standing, lang) {
+        (Standing::Wrong { remedy, .. }, _) if remedy.is_empty() => String::new(),
+        (Standing::Wrong { remedy, .. }, Lang::Zh) => format!("处理办法：{remedy}"),
+        (Standing::Wrong { remedy, .. }, Lang::En) => format!("Remedy: {remedy}"),
+        (Standing::Fine | Standing::Unknown, _) => String::new(),
     }
 }
 
@@ -392,7 +396,7 @@ impl Dispatcher {
             "alerts": [{
                 "status": status,
                 "labels": labels,
-                "annotations": {"summary": subject.summary(lang, standing)},
+                "annotations": {"summary": subject.summary(lang, standing), "description": remedy(lang, standing)},
                 "startsAt": time(starts_ms),
                 "endsAt": time(ends_ms),
                 "fingerprint": subject.fingerprint(),

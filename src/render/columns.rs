@@ -1,6 +1,6 @@
 //! Short facts that stand beside the body, in layouts that have a place for them.
 
-use super::facts::{self, Facts};
+use super::facts::{self, Facts, Timing};
 use super::marks::{cut, one_line};
 use super::texts::Texts;
 use super::{Scene, SceneAlert, data, identity, words};
@@ -59,7 +59,17 @@ fn about(scene: &Scene, facts: &Facts<'_>, layout: Layout, told: &SceneAlert) ->
     if facts::fires(told) {
         rows.push((word("value"), Texts::of(&told.alert, VALUE_CHARS).value));
     }
-    rows.push((word("when"), facts::when(scene, facts, told)));
+    if layout == Layout::TemplateCard {
+        rows.push((word("when"), facts::when(scene, facts, told)));
+    } else {
+        // Two short ones stand beside each other.
+        let Timing { at, length, flaps } = Timing::of(scene, facts, told);
+        rows.push((
+            word("when"),
+            at.into_iter().chain(flaps).collect::<Vec<_>>().join(words::word(scene.lang, "comma")),
+        ));
+        rows.push((word(if facts::fires(told) { "lasts" } else { "lasted" }), length.unwrap_or_default()));
+    }
     rows.retain(|(_, value)| !value.is_empty());
     rows
 }

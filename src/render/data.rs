@@ -223,7 +223,7 @@ pub(super) fn buttons(scene: &Scene, layout: Layout, links: &[(&'static str, Str
     let most = if layout == Layout::TemplateCard { MAX_JUMPS } else { MAX_BUTTONS };
     let spare = links.len() > most;
     let chosen = links.iter().filter(|(key, _)| !spare || *key != "dashboard").take(most);
-    chosen.map(|(key, url)| (words::word(scene.lang, key).to_owned(), url.clone())).collect()
+    chosen.map(|(key, url)| (words::capital(words::word(scene.lang, key)), url.clone())).collect()
 }
 
 /// All labels of the only alert, for vendors that can fold them away, noise last; the values still have their marks.

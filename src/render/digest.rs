@@ -227,7 +227,7 @@ impl Run<'_> {
             layout,
             tone: view.facts.tone,
             facts: Vec::new(),
-            links: button.map(|url| (word.to_owned(), url.clone())).collect(),
+            links: button.map(|url| (words::capital(word), url.clone())).collect(),
             folded,
             mentions: scene.mentions.clone(),
         };

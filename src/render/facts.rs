@@ -293,9 +293,15 @@ pub(super) fn when_short(scene: &Scene, alert: &SceneAlert) -> String {
     span(scene, alert, words::time)
 }
 
-/// The same to the minute.
+/// The same to the minute, where that tells begin and end apart.
 pub(super) fn when_brief(scene: &Scene, alert: &SceneAlert) -> String {
-    span(scene, alert, words::minute)
+    let length = alert
+        .alert
+        .starts_at
+        .zip(alert.alert.ends_at)
+        .map(|(start, end)| end.as_second().saturating_sub(start.as_second()));
+    let short = length.is_some_and(|seconds| seconds < 60) && !fires(alert);
+    span(scene, alert, if short { words::time } else { words::minute })
 }
 
 fn span(scene: &Scene, alert: &SceneAlert, layout: fn(Timestamp, Timestamp, &TimeZone) -> String) -> String {
@@ -310,53 +316,76 @@ fn span(scene: &Scene, alert: &SceneAlert, layout: fn(Timestamp, Timestamp, &Tim
     }
 }
 
-/// When it began and ended or how long it lasts, in words.
-pub(super) fn when(scene: &Scene, facts: &Facts<'_>, alert: &SceneAlert) -> String {
-    let lang = scene.lang;
-    let at = |time| words::time(time, scene.now, &scene.tz);
-    let start = alert.alert.starts_at;
-    let mut parts = Vec::new();
-    if fires(alert) {
-        match alert.change {
-            Change::Refired => parts.push(pick(lang, "再次告警", "fired again").to_owned()),
-            // A message of nothing but reminders says so once.
-            Change::Unchanged if !facts.reminder => parts.push(pick(lang, "仍在告警", "still firing").to_owned()),
-            _ => {}
-        }
-        if let Some(start) = start {
-            let seconds = scene.now.as_second().saturating_sub(start.as_second());
-            parts.push(match lang {
-                Lang::Zh => format!("{} 起，已 {}", at(start), words::age(lang, seconds)).replace("已 不到", "不到"),
-                Lang::En => format!("since {}, for {}", at(start), words::age(lang, seconds)),
-            });
-        }
-    } else {
-        let lasted = start.zip(alert.alert.ends_at).map(|(start, end)| {
-            let length = words::duration(lang, end.as_second().saturating_sub(start.as_second()));
-            format!("{}{length}", pick(lang, "持续 ", "lasted "))
-        });
-        parts.push(match (start, alert.alert.ends_at, alert.change, lang) {
-            (Some(start), Some(end), Change::FiredResolved, Lang::Zh) => {
-                format!("{} 告警，{} 恢复", at(start), at(end))
-            }
-            (Some(start), Some(end), Change::FiredResolved, Lang::En) => {
-                format!("fired {}, resolved {}", at(start), at(end))
-            }
-            (Some(start), Some(end), ..) => words::range((start, end), scene.now, &scene.tz, words::time),
-            (None, Some(end), _, Lang::Zh) => format!("{} 恢复", at(end)),
-            (None, Some(end), _, Lang::En) => format!("resolved {}", at(end)),
-            (Some(start), None, _, Lang::Zh) => format!("{} 起，已恢复", at(start)),
-            (Some(start), None, _, Lang::En) => format!("since {}, resolved", at(start)),
-            (None, None, _, Lang::Zh) => "已恢复".to_owned(),
-            (None, None, _, Lang::En) => "resolved".to_owned(),
-        });
-        parts.extend(lasted);
-    }
-    if alert.flaps > 1 {
-        parts.push(match lang {
+/// When an alert began and ended, and how long that is.
+pub(super) struct Timing {
+    /// "still firing", "since 10:01:32"; "10:01:32–10:09:05"; "flapped 7 times".
+    pub(super) at: Vec<String>,
+    /// "2m", "7m33s".
+    pub(super) length: Option<String>,
+    pub(super) flaps: Option<String>,
+}
+
+impl Timing {
+    pub(super) fn of(scene: &Scene, facts: &Facts<'_>, alert: &SceneAlert) -> Self {
+        let lang = scene.lang;
+        let flaps = (alert.flaps > 1).then(|| match lang {
             Lang::Zh => format!("波动 {} 次", alert.flaps),
             Lang::En => format!("flapped {} times", alert.flaps),
         });
+        let (start, end) = (alert.alert.starts_at, alert.alert.ends_at);
+        if !fires(alert) {
+            let lasted = |(start, end): (Timestamp, Timestamp)| {
+                words::duration(lang, end.as_second().saturating_sub(start.as_second()))
+            };
+            return Self { at: vec![ended(scene, alert)], length: start.zip(end).map(lasted), flaps };
+        }
+        let state = match alert.change {
+            Change::Refired => Some(pick(lang, "再次告警", "fired again")),
+            // A message of nothing but reminders says so once.
+            Change::Unchanged if !facts.reminder => Some(pick(lang, "仍在告警", "still firing")),
+            _ => None,
+        };
+        let since = Some(when_short(scene, alert)).filter(|since| !since.is_empty());
+        let age = |start: Timestamp| words::age(lang, scene.now.as_second().saturating_sub(start.as_second()));
+        Self { at: state.map(str::to_owned).into_iter().chain(since).collect(), length: start.map(age), flaps }
     }
-    parts.join(words::word(lang, "comma"))
+
+    /// All of it in words.
+    fn text(self, lang: Lang, firing: bool) -> String {
+        let length = self.length.map(|length| match (lang, firing) {
+            // "under a minute" needs no word before it.
+            (Lang::Zh, true) if length.starts_with('不') => length,
+            (Lang::Zh, true) => format!("已 {length}"),
+            (Lang::Zh, false) => format!("持续 {length}"),
+            (Lang::En, true) => format!("for {length}"),
+            (Lang::En, false) => format!("lasted {length}"),
+        });
+        let parts: Vec<String> = self.at.into_iter().chain(length).chain(self.flaps).collect();
+        parts.join(words::word(lang, "comma"))
+    }
+}
+
+/// When one that has ended began and ended.
+fn ended(scene: &Scene, alert: &SceneAlert) -> String {
+    let at = |time| words::time(time, scene.now, &scene.tz);
+    match (alert.alert.starts_at, alert.alert.ends_at, alert.change, scene.lang) {
+        (Some(start), Some(end), Change::FiredResolved, Lang::Zh) => {
+            format!("{} 告警，{} 恢复", at(start), at(end))
+        }
+        (Some(start), Some(end), Change::FiredResolved, Lang::En) => {
+            format!("fired {}, resolved {}", at(start), at(end))
+        }
+        (Some(start), Some(end), ..) => words::range((start, end), scene.now, &scene.tz, words::time),
+        (None, Some(end), _, Lang::Zh) => format!("{} 恢复", at(end)),
+        (None, Some(end), _, Lang::En) => format!("resolved {}", at(end)),
+        (Some(start), None, _, Lang::Zh) => format!("{} 起，已恢复", at(start)),
+        (Some(start), None, _, Lang::En) => format!("since {}, resolved", at(start)),
+        (None, None, _, Lang::Zh) => "已恢复".to_owned(),
+        (None, None, _, Lang::En) => "resolved".to_owned(),
+    }
+}
+
+/// When it began and ended or how long it lasts, in words.
+pub(super) fn when(scene: &Scene, facts: &Facts<'_>, alert: &SceneAlert) -> String {
+    Timing::of(scene, facts, alert).text(scene.lang, fires(alert))
 }

@@ -13,6 +13,8 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("where", "位置", "Where"),
     ("what", "现象", "What"),
     ("when", "时间", "When"),
+    ("lasts", "已持续", "For"),
+    ("lasted", "持续", "Lasted"),
     ("value", "当前值", "Value"),
     ("labels", "标签", "Labels"),
     ("names", "按名称", "By name"),
@@ -56,11 +58,14 @@ pub fn severity(lang: Lang, level: &str) -> String {
         (Lang::Zh, "none") => "未分级".to_owned(),
         (Lang::Zh, "unknown") => "未知".to_owned(),
         (Lang::Zh, other) => other.to_owned(),
-        (Lang::En, other) => {
-            let mut chars = other.chars();
-            chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-        }
+        (Lang::En, other) => capital(other),
     }
+}
+
+/// With a capital, as what stands alone has in English.
+pub(super) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// A time as people read it: `HH:MM:SS` today, `MM-DD HH:MM` this year, else `YYYY-MM-DD HH:MM`.

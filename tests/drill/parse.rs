@@ -174,7 +174,8 @@ fn single(ledger: &Ledger, title: &str, text: &str) -> Said {
             alerts.iter().find(|alert| title.contains(&alert.name)).map_or(String::new(), |alert| alert.name.clone())
         }
     };
-    let beside = BESIDE.captures(&text).filter(|_| !reminder);
+    // Where the title is drawn, the body need not say it again.
+    let beside = BESIDE.captures(&text).or_else(|| BESIDE.captures(title)).filter(|_| !reminder);
     said.beside = beside.map_or(0, |beside| {
         let part = |at| beside.get(at).map_or(0, |part: regex::Match<'_>| number(part.as_str()));
         part(1) + (part(2) - part(3))

@@ -27,7 +27,8 @@ pub(super) fn root(view: &View<'_>, rung: Rung, blocks: &[Block<'_>], folded: &[
     let mut out = data::counted(scene, facts, vendor);
     let more = json!({
         "emoji": facts.emoji,
-        "head": text::head(digest),
+        // Our own words and numbers.
+        "head": safe(&text::head(digest)),
         "totals": text::totals(digest.lang, &view.classes),
         "buttons": vendor.1.has_buttons() && !links.is_empty(),
         "waitingSince": data::waiting_since(digest.since_ms),

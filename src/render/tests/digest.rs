@@ -80,7 +80,7 @@ fn names(n: usize, lang: Lang) -> DigestScene {
 
 fn cases(lang: Lang) -> Vec<(&'static str, DigestScene)> {
     let mut first = drawn(lang);
-    first.mentions.people = vec![person("zhang.san")];
+    first.mentions.people = vec![messages::called()];
     let mut third = drawn(lang);
     third.storm = Some(StormState {
         since_ms: at(NOW).as_millisecond() - 95_000,
@@ -113,45 +113,24 @@ fn cases(lang: Lang) -> Vec<(&'static str, DigestScene)> {
     ]
 }
 
-fn all(kind: BotKind, lang: Lang) -> String {
+/// Every type of message of every vendor, in both languages, a file for each.
+#[test]
+fn every_vendor_type_and_language() {
     let templates = Templates::default();
-    let mut out = String::new();
-    for (name, scene) in cases(lang) {
-        let rendered = render_digest(&templates, &Fake::new(kind), &scene);
-        assert!(rendered.failure.is_none(), "{name}: {:?}", rendered.failure);
-        out.push_str(&format!("===== {name}\n{}\n", show(&rendered)));
+    for kind in BotKind::ALL {
+        for layout in Layout::of(kind) {
+            for lang in [Lang::Zh, Lang::En] {
+                let dialect = crate::channel::dialect(kind, *layout, true);
+                let mut out = String::new();
+                for (name, scene) in cases(lang) {
+                    let rendered = render_digest(&templates, &*dialect, &scene);
+                    assert!(rendered.failure.is_none(), "{name}: {:?}", rendered.failure);
+                    out.push_str(&format!("===== {name}\n{}\n", show(&rendered)));
+                }
+                insta::assert_snapshot!(format!("{}_{}_{}", kind.as_str(), layout.as_str(), lang.as_str()), out);
+            }
+        }
     }
-    out
-}
-
-#[test]
-fn dingtalk_zh() {
-    insta::assert_snapshot!(all(BotKind::DingTalk, Lang::Zh));
-}
-
-#[test]
-fn dingtalk_en() {
-    insta::assert_snapshot!(all(BotKind::DingTalk, Lang::En));
-}
-
-#[test]
-fn wecom_zh() {
-    insta::assert_snapshot!(all(BotKind::WeCom, Lang::Zh));
-}
-
-#[test]
-fn wecom_en() {
-    insta::assert_snapshot!(all(BotKind::WeCom, Lang::En));
-}
-
-#[test]
-fn feishu_zh() {
-    insta::assert_snapshot!(all(BotKind::Feishu, Lang::Zh));
-}
-
-#[test]
-fn feishu_en() {
-    insta::assert_snapshot!(all(BotKind::Feishu, Lang::En));
 }
 
 /// Long lines cut.
@@ -266,7 +245,7 @@ fn a_storm_is_told_when_there_was_more_of_it() {
         let body = render_digest(&Templates::default(), &Fake::new(BotKind::DingTalk), &scene).draft.body;
         body.lines().nth(1).unwrap().to_owned()
     };
-    assert_eq!(line(1, 9, 0), "Warning 9: A 9");
+    assert_eq!(line(1, 9, 0), "**Warning 9**: A 9");
     // Critical alerts that left alone before the first digest count too.
     assert_eq!(line(1, 11, 0), "Alert storm since 02:03:02, digest 1: 11 firing, 0 resolved so far");
     assert_eq!(line(2, 9, 0), "Alert storm since 02:03:02, digest 2: 9 firing, 0 resolved so far");

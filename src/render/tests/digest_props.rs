@@ -110,7 +110,7 @@ fn read(text: &str, lang: Lang) -> (BTreeMap<String, u64>, Figures, BTreeMap<Str
         "Still firing ",
     ];
     for line in text.lines() {
-        let line = line.replace("</font>", "");
+        let line = line.replace("</font>", "").replace("**", "");
         let line = line.rsplit_once("\">").map_or(line.as_str(), |(_, line)| line);
         let (head, pairs) = line.split_once(colon).unwrap_or((line, ""));
         let others = head.starts_with("另有 ") || head.contains(" other name");

@@ -81,7 +81,7 @@ fn steps_down_in_the_promised_order() {
     let (one, short, named) = shown(1_600);
     assert!(one == 1 && short < less / fewer && named == 4, "{one} {short} {named}");
     // Then fewer names.
-    let (none, text, named) = shown(600);
+    let (none, text, named) = shown(450);
     assert!((none, text) == (0, 0) && named < 4, "{none} {text} {named}");
 }
 

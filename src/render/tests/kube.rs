@@ -184,3 +184,68 @@ fn grafana_s_annotations_lead_to_the_dashboard() {
         assert!(links::of_alert(&other, "", &[]).iter().all(|(key, _)| *key != "dashboard"), "{uid} {base}");
     }
 }
+
+/// Facts beside the body, by layout.
+fn facts_of(scene: &Scene, layout: Layout) -> Vec<String> {
+    let facts = Facts::of(scene);
+    let rows = columns::columns(scene, &facts, layout, !scene.mentions.is_empty(), scene.alerts.len());
+    rows.into_iter().map(|(name, value)| format!("{name}: {value}")).collect()
+}
+
+#[test]
+fn facts_beside_the_body() {
+    let pod = || scene(group(vec![crash("cart-with-a-long-name-7c9d8f6b5d-x2x4z", "cart", 7, false)]), Lang::En);
+    let whole = "Where: prod-sh / shop / cart-with-a-long-name-7c9d8f6b5d-x2x4z · CrashLoopBackOff";
+    assert_eq!(facts_of(&pod(), Layout::Card), [whole, "When: since 01:57:02", "For: 7m", "Dispatch: on-call"]);
+    let split = [
+        "Where: prod-sh / shop",
+        "pod: cart-with-a-long-name-7c9d8f6b5d-x2x4z",
+        "reason: CrashLoopBackOff",
+        "When: since 01:57:02, for 7m",
+        "Dispatch: on-call",
+    ];
+    assert_eq!(facts_of(&pod(), Layout::TemplateCard), split);
+    // Whoever is called stands in the body.
+    let mut called = pod();
+    called.mentions.all = true;
+    assert!(facts_of(&called, Layout::Card).iter().all(|fact| !fact.starts_with("Dispatch")));
+    for layout in [Layout::Markdown, Layout::ActionCard, Layout::MarkdownV2, Layout::Post] {
+        assert!(facts_of(&pod(), layout).is_empty());
+    }
+    let (_, pods) = groups(Lang::Zh).swap_remove(0);
+    let rows = [
+        "警告: cart-7c9d8f6b5d-x2x4z 09:57 起",
+        "警告: cart-7c9d8f6b5d-k8s2p 09:59 起",
+        "恢复: istio-ingress-65d7f-9qq2w proxy 10:03:02–10:03:42",
+        "Dispatch: 值班人员",
+    ];
+    assert_eq!(facts_of(&pods, Layout::TemplateCard), rows);
+    assert!(facts_of(&pods, Layout::Card).is_empty());
+}
+
+#[test]
+fn what_a_card_has_no_room_for_is_not_named() {
+    let mut long = lag("x", false);
+    long.labels.insert("instance".to_owned(), "很".repeat(80));
+    let mut scene = scene(group(vec![long]), Lang::Zh);
+    scene.keywords.clear();
+    let how = |layout| {
+        let dialect = crate::channel::dialect(BotKind::WeCom, layout, true);
+        render(&Templates::default(), &*dialect, &scene).how
+    };
+    assert_eq!(how(Layout::Markdown), [How::Named]);
+    assert_eq!(how(Layout::TemplateCard), [How::Counted]);
+}
+
+#[test]
+fn a_link_that_all_share_is_said_once() {
+    let (one, mut other) = (disk("/a", "1", 3, false), disk("/b", "1", 3, false));
+    let shared = |other: &Alert| links::shared([&one, other].into_iter());
+    assert_eq!(shared(&other), ["graph", "runbook", "dashboard"]);
+    other.annotations.insert("grafana_url".to_owned(), "https://grafana.example".to_owned());
+    assert_eq!(shared(&other), ["graph", "runbook"]);
+    other.annotations.insert("runbook".to_owned(), "https://wiki.example".to_owned());
+    other.generator_url.push('x');
+    assert!(shared(&other).is_empty());
+    assert!(links::shared([&one].into_iter()).is_empty());
+}

@@ -4,7 +4,7 @@ use super::*;
 
 const LIST: &str = "https://bell.example/m/0123456789abcdef0123456789abcdef";
 
-fn called() -> Contact {
+pub(super) fn called() -> Contact {
     Contact {
         dingtalk_user_id: "zhangsan".to_owned(),
         wecom_user_id: "zhangsan".to_owned(),

@@ -174,6 +174,39 @@ proptest! {
     }
 
     #[test]
+    fn built_in_messages_hold_in_every_layout(scene in any_scene(), at in 0..7_usize) {
+        let all: Vec<(BotKind, Layout)> =
+            BotKind::ALL.iter().flat_map(|kind| Layout::of(*kind).iter().map(|layout| (*kind, *layout))).collect();
+        let (kind, layout) = all[at % all.len()];
+        let dialect = crate::channel::dialect(kind, layout, true);
+        let rendered = render(&Templates::default(), &*dialect, &scene);
+        prop_assert!(rendered.failure.is_none(), "{:?}", rendered.failure);
+        let draft = &rendered.draft;
+        prop_assert!(dialect.size(draft) <= dialect.limit(draft));
+        let texts = dialect.keyword_texts(draft);
+        let there = |word: &String| texts.iter().any(|text| text.contains(word));
+        prop_assert!(scene.keyword_mode == KeywordMode::Any || scene.keywords.iter().all(there), "{draft:?}");
+        prop_assert!(draft.layout.has_facts() || draft.facts.is_empty());
+        prop_assert!(draft.layout.has_buttons() || draft.links.is_empty());
+        for text in draft.facts.iter().flat_map(|(name, value)| [name, value]) {
+            let odd = |c: char| c.is_control() || ('\u{fdd0}'..='\u{fdd3}').contains(&c);
+            prop_assert!(!text.contains(odd), "{text:?}");
+        }
+        if draft.layout == Layout::TemplateCard && !draft.plain {
+            prop_assert!(draft.facts.len() <= 6 && draft.mentions.is_empty());
+        }
+        if !draft.facts.is_empty() {
+            let facts = Facts::of(&scene);
+            for (told, _) in scene.alerts.iter().zip(&rendered.how).filter(|(_, how)| **how == How::Named) {
+                let first = facts.identity(&told.alert).into_iter().next().unwrap_or_default();
+                let shown = |text: &String| text.contains(identity::without_port(&first));
+                let in_facts = draft.facts.iter().any(|(_, value)| shown(value));
+                prop_assert!(in_facts || shown(&draft.title) || shown(&draft.body), "{first} in {draft:?}");
+            }
+        }
+    }
+
+    #[test]
     fn any_template_holds(
         scene in any_scene(), kind in 0..3_usize, limit in 700..6_000_usize,
         title in source(), alert in source(), body in source(),
