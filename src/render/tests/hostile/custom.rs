@@ -21,7 +21,7 @@ const BODIES: &[&str] = &[
     "[{{receiver}}]({{url externalURL \"/#/alerts?\" receiver}}) ok\n[x]({{url externalURL}}) ok\n{{url receiver}} ok",
     "[{{receiver}}]({{externalURL}}/#/alerts?receiver={{receiver}}) ok\n[x]({{externalURL}}) {{#each alerts}}[x]({{generatorURL}}) {{/each}}ok",
     "[x]({{receiver}}) ok\n[x]({{groupLabels.x}}{{receiver}}) [{{receiver}}](https://own.example/{{groupLabels.x}}) ok",
-    "{{#each (split groupLabels.x \"q\")}}({{this}}) {{/each}} ok\n{{#each (split receiver \"x\")}}{{this}}{{/each}} ok\n{{first}} ok",
+    "{{#each (split groupLabels.x \"q\")}}({{this}}) {{/each}} ok\n{{#each (split receiver \"x\")}}{{this}}{{/each}} ok\n{{#with (first alerts)}}{{name}}{{/with}} ok",
     "{{#each alerts}}\n{{time startsAt}} {{time startsAt \"%m-%d <at>\"}} {{duration startsAt}} {{labels.team}} ok\n{{/each}}",
     "{{default groupLabels.none receiver}} ok\n{{ternary receiver receiver \"x\"}} ok\n{{ternary groupLabels.none \"x\" linkLine}} ok\n{{t receiver}} ok\n{{t groupLabels.x}} ok",
     "{{json groupLabels}} ok\n{{urlEncode receiver}} ok\n{{urlDecode receiver}} ok\n{{urlDecode (urlEncode receiver)}} ok\n{{urlDecode \"%3C%40all%3E\"}} ok",
