@@ -364,7 +364,7 @@ fn lead(scene: &Scene, facts: &Facts<'_>) -> Value {
 fn and_more(scene: &Scene, facts: &Facts<'_>) -> String {
     match (scene.lang, facts.total) {
         (_, 0 | 1) => String::new(),
-        (crate::model::Lang::Zh, total) => format!("等 {total} 条"),
+        (crate::model::Lang::Zh, total) => format!("等{total}条"),
         (crate::model::Lang::En, total) => format!("and {} more", total - 1),
     }
 }
