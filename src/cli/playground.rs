@@ -203,7 +203,8 @@ mod tests {
                         assert_eq!(mistakes, [], "{asked:?}");
                         assert_eq!(messages.len(), 1, "{asked:?}");
                         let message = &messages[0];
-                        assert!(message.size > 0 && message.size <= message.limit, "{asked:?}");
+                        // A card may have no text but its title and rows.
+                        assert!(message.size <= message.limit, "{asked:?}");
                         assert_eq!(message.failure, "");
                         assert!(serde_json::from_str::<serde_json::Value>(&message.body).is_ok(), "{}", message.body);
                     }
