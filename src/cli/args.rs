@@ -10,6 +10,7 @@ use url::Url;
 
 use super::database::{self, Database};
 use super::migrate::Migrate;
+use super::render::Render;
 use crate::app;
 use crate::config;
 use crate::model::Secret;
@@ -43,7 +44,10 @@ pub enum Command {
     #[command(subcommand)]
     Routes(Routes),
     /// Show what would be sent, and its size; sends nothing
-    Render(Render),
+    ///
+    /// Without a config it shows a built-in sample for each vendor: alarmbell render --sample=one. Exit code 1 when a template
+    /// failed.
+    Render(Box<Render>),
     /// Send one test message, and say what the robot said
     Send(Send),
     /// Move a store between engines
@@ -198,23 +202,6 @@ pub struct RoutesTest {
     pub labels: Vec<(String, String)>,
 }
 
-/// Flags of `render`.
-#[derive(Args, Clone, Debug)]
-pub struct Render {
-    /// The config
-    #[arg(long = "config.file", value_name = "FILE", default_value = "alarmbell.yml")]
-    pub config_file: PathBuf,
-    /// The bot that would be told
-    #[arg(long, value_name = "NAME")]
-    pub bot: String,
-    /// A webhook body as Alertmanager sends it; a built-in sample by default
-    #[arg(long, value_name = "FILE")]
-    pub payload: Option<PathBuf>,
-    /// As one digest, as in a storm
-    #[arg(long)]
-    pub digest: bool,
-}
-
 /// Flags of `send`.
 #[derive(Args, Clone, Debug)]
 pub struct Send {
@@ -267,7 +254,7 @@ fn address(text: &str) -> Result<String, String> {
     port.map(|_| text.to_owned()).ok_or_else(|| "expected HOST:PORT or :PORT".to_owned())
 }
 
-fn external_url(text: &str) -> Result<ExternalUrl, String> {
+pub(super) fn external_url(text: &str) -> Result<ExternalUrl, String> {
     if text.is_empty() {
         return Ok(ExternalUrl(None));
     }
@@ -283,7 +270,7 @@ fn external_url(text: &str) -> Result<ExternalUrl, String> {
     Ok(ExternalUrl(Some(url)))
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| "not an RFC 3339 time like 2026-11-21T09:00:00+08:00".to_owned())
 }
 
@@ -414,7 +401,8 @@ mod tests {
             (vec!["routes", "test", "severity"], "name=value"),
             (vec!["routes", "test", "=x"], "name=value"),
             (vec!["routes", "test", "--at=today"], "RFC 3339"),
-            (vec!["render"], "--bot"),
+            (vec!["render", "--payload=a", "--sample=b"], "cannot be used with"),
+            (vec!["render", "--kind=cards"], "template_card"),
             (vec!["send", "--bot=x", "--robot=0"], "0 is not in"),
         ] {
             let error = parse(&args).unwrap_err();

@@ -32,6 +32,7 @@ use crate::telemetry;
 
 pub use args::{Cli, Command, Routes, Storage};
 pub use migrate::{Migrate, MigrateDingTalk};
+pub use render::{Output, Render};
 
 /// Threads for blocking work (reading files, large bodies, password hashes), at most; further work waits.
 const BLOCKING_THREADS: usize = 64;

@@ -20,7 +20,15 @@ const MOST: u64 = 64 << 20;
 /// Wrong usage: it can not be read, or is no webhook body; then with line and column.
 pub(super) fn read(file: &Path) -> Result<Notification, Failure> {
     let (name, bytes) = bytes(file)?;
-    parse(&name, &bytes).map_err(|mistake| Failure { code: 2, text: format!("{mistake}\n") })
+    of_bytes(&name, &bytes)
+}
+
+/// As [`read`], of what was read before.
+///
+/// # Errors
+/// Wrong usage: it is no webhook body.
+pub(super) fn of_bytes(name: &str, bytes: &[u8]) -> Result<Notification, Failure> {
+    parse(name, bytes).map_err(|mistake| Failure { code: 2, text: format!("{mistake}\n") })
 }
 
 /// The content of a file or of standard input, and what to call it.

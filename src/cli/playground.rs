@@ -53,8 +53,9 @@ impl Painter for Playground {
 
     fn paint(&self, wish: &Wish) -> Painted {
         let files = files(wish);
-        let mut mistakes: Vec<Blot> =
-            Templates::new(&files).1.into_iter().map(|mistake| of_template(mistake, wish.vendor)).collect();
+        // Whether a template fails for other messages is seen when those are chosen.
+        let found = Templates::new(&files).1.into_iter().filter(|mistake| !mistake.warning);
+        let mut mistakes: Vec<Blot> = found.map(|mistake| of_template(mistake, wish.vendor)).collect();
         let story = self.story(wish).map_err(|blot| mistakes.push(blot));
         let config = config(wish, files).map_err(|found| mistakes.extend(found.into_iter().map(of_config)));
         match (story, config) {
@@ -243,7 +244,7 @@ mod tests {
             mistakes.into_iter().next().unwrap()
         };
         let blot = mistake(&typed("alert", "fine\n  {{nonsense name}}"));
-        assert_eq!((blot.part.as_str(), blot.line, blot.column), ("alert", 2, 3), "{blot:?}");
+        assert_eq!((blot.part.as_str(), blot.line, blot.column), ("alert", 2, 5), "{blot:?}");
         assert!(blot.what.contains("nonsense"), "{blot:?}");
         assert_eq!(mistake(&typed("body", "{{#if x}}")).part, "body");
         let unknown = mistake(&typed("footer", "x"));
@@ -257,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_template_that_fails_says_where_and_the_alert_is_drawn_all_the_same() {
-        let painted = paint(&typed("body", "first line\n{{time name}}"));
+        let painted = paint(&typed("body", "first line\n{{#if (eq name \"DiskAlmostFull\")}}{{time name}}{{/if}}"));
         let message = &painted.messages[0];
         assert!(message.failure.starts_with("body, line 2, column "), "{}", message.failure);
         assert!(message.body.contains("DiskAlmostFull") && message.cut.contains("plain text"), "{message:?}");

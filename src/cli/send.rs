@@ -55,8 +55,7 @@ fn message(args: &Send, config: &Config, bot: &BotConfig) -> Result<OnceMessage,
     let now = SystemClock::new().now();
     // Only the first is sent.
     let previews = preview(&settings, bot, payload::read(file)?, now, || id.clone());
-    let mut text = String::new();
-    render::remarks(&mut text, &previews);
+    let mut text = render::remarks(&render::notes(&previews, None));
     let Previews { messages, .. } = previews;
     if messages.len() > 1 {
         text.push_str(&format!("note      the payload makes {} messages; the first is sent\n", messages.len()));

@@ -233,7 +233,7 @@ async fn help_and_version_are_successes_and_mistakes_are_2() {
         assert_eq!(ran.code, 0, "{arguments:?}");
         assert!(!ran.stdout.is_empty() && ran.stderr.is_empty(), "{arguments:?}: {}", ran.stderr);
     }
-    for arguments in [&["nonsense"][..], &["serve", "--web.listen-address"], &["render"], &["send", "--bot"]] {
+    for arguments in [&["nonsense"][..], &["serve", "--web.listen-address"], &["render", "--bot"], &["send", "--bot"]] {
         let ran = alarmbell(arguments).await;
         assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stdout);
         assert!(!ran.stderr.is_empty(), "{arguments:?}");

@@ -18,6 +18,7 @@ mod pace;
 mod receive;
 mod relief;
 mod reload;
+mod render;
 mod route;
 mod secrets;
 mod storage;

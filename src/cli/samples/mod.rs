@@ -133,7 +133,6 @@ impl Body {
 
 impl Sample {
     /// The webhook body as Alertmanager would send it.
-    #[cfg(test)]
     pub(super) fn bytes(&self, lang: Lang) -> Cow<'static, [u8]> {
         self.body.bytes(lang)
     }
