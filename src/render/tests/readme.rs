@@ -44,6 +44,30 @@ fn the_readme_names_every_field_and_every_helper() {
     assert_eq!(sorted(found), sorted(helpers));
 }
 
+#[test]
+fn every_field_of_the_readme_may_be_written() {
+    let class = |name: &&str| documented_of_classes().contains(name);
+    let digest: Vec<&str> = documented("Fields of a digest");
+    let (classes, digest): (Vec<&str>, Vec<&str>) = digest.into_iter().partition(class);
+    let all = [
+        ("body", "", documented("Fields of a message")),
+        ("alert", "", documented("Fields of an alert")),
+        ("digest", "", digest),
+        ("digest", "classes.[0].", classes),
+    ];
+    for (part, before, names) in all {
+        let source: String = names.iter().map(|name| format!("{{{{#if {before}{name}}}}}x{{{{/if}}}}\n")).collect();
+        assert_eq!(load(&[(&format!("wecom.x.{part}.hbs"), &source)]).1, Vec::<String>::new());
+    }
+}
+
+/// The second table of a digest's fields.
+fn documented_of_classes() -> Vec<&'static str> {
+    let section = README.split("| field of a class |").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2)).collect()
+}
+
 /// Names of all that a digest's template sees, and of what a class has.
 fn keys_of_digest(scene: &DigestScene) -> Vec<String> {
     let of = "{{#each this}}{{@key}} {{/each}}{{#each classes.[0]}}{{@key}} {{/each}}";
