@@ -53,13 +53,15 @@ impl Painter for Playground {
 
     fn paint(&self, wish: &Wish) -> Painted {
         let files = files(wish);
-        // Whether a template fails for other messages is seen when those are chosen.
-        let found = Templates::new(&files).1.into_iter().filter(|mistake| !mistake.warning);
-        let mut mistakes: Vec<Blot> = found.map(|mistake| of_template(mistake, wish.vendor)).collect();
+        let found = Templates::new(&files).1;
+        // What fails for some messages may work for this one.
+        let can_work = found.iter().all(|mistake| mistake.warning);
+        let mut mistakes: Vec<Blot> = found.into_iter().map(|mistake| of_template(mistake, wish.vendor)).collect();
+        let of_templates = mistakes.len();
         let story = self.story(wish).map_err(|blot| mistakes.push(blot));
         let config = config(wish, files).map_err(|found| mistakes.extend(found.into_iter().map(of_config)));
         match (story, config) {
-            (Ok(story), Ok(config)) if mistakes.is_empty() => {
+            (Ok(story), Ok(config)) if can_work && mistakes.len() == of_templates => {
                 Painted { messages: told(&config, story, wish), mistakes }
             }
             _ => Painted { messages: Vec::new(), mistakes },
@@ -258,7 +260,10 @@ mod tests {
 
     #[test]
     fn a_template_that_fails_says_where_and_the_alert_is_drawn_all_the_same() {
-        let painted = paint(&typed("body", "first line\n{{#if (eq name \"DiskAlmostFull\")}}{{time name}}{{/if}}"));
+        let painted = paint(&typed("body", "first line\n{{time name}}"));
+        assert!(painted.messages.is_empty() && painted.mistakes[0].hint.contains("every message"), "{painted:?}");
+        let painted = paint(&typed("body", "first line\n{{#if single}}{{time name}}{{/if}}"));
+        assert_eq!((painted.mistakes[0].line, painted.messages.len()), (2, 1), "{painted:?}");
         let message = &painted.messages[0];
         assert!(message.failure.starts_with("body, line 2, column "), "{}", message.failure);
         assert!(message.body.contains("DiskAlmostFull") && message.cut.contains("plain text"), "{message:?}");

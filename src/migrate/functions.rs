@@ -34,12 +34,13 @@ pub(super) fn call(name: &str, pos: Pos, args: Vec<Value>, notes: &mut Notes) ->
         "eq" | "ne" | "lt" | "le" | "gt" | "ge" => Some(compare(name, args, pos)?),
         "len" => one(args).map(|value| Value::new(Ex::call("len", vec![value.ex]), Kind::Number)),
         "index" | "get" => Some(index(args, pos)?),
-        "date" | "date_in_zone" | "dateInZone" | "tz" | "since" | "ago" | "now" | "toDate" | "humanizeDuration"
-        | "duration" => dates(name, args, pos, notes)?,
+        "date" | "date_in_zone" | "dateInZone" | "tz" | "since" | "ago" | "now" | "toDate" | "mustToDate"
+        | "humanizeDuration" | "duration" | "unixEpoch" => dates(name, args, pos, notes)?,
         "list" | "stringSlice" | "tuple" => Some(list(args, pos, notes)?),
         "join" | "split" | "splitList" | "has" | "hasKey" | "keys" | "values" | "first" | "contains" => {
             lists(name, args, pos, notes)?
         }
+        "last" | "reverse" | "uniq" | "sortAlpha" | "append" | "pick" | "omit" => parts(name, args, pos, notes)?,
         "default" => two(args).map(|[other, value]| either(vec![value, other])),
         "coalesce" if !args.is_empty() => Some(either(args)),
         "ternary" => three(args).map(|[yes, no, test]| {
@@ -52,11 +53,20 @@ pub(super) fn call(name: &str, pos: Pos, args: Vec<Value>, notes: &mut Notes) ->
         }
         "add" | "sub" | "mul" | "div" | "mod" if args.len() >= 2 => {
             let own = ["add", "sub", "mul", "div", "mod"].into_iter().find(|own| *own == name).unwrap_or("add");
-            if name == "div" {
-                notes.add(pos, "`div` rounded down to a whole number; here it does not", "");
-            }
+            let made = Ex::call(own, args.into_iter().map(Value::plain).collect());
+            // Go divides whole numbers.
+            let made = if name == "div" { Ex::call("floor", vec![made]) } else { made };
+            Some(Value::new(made, Kind::Number))
+        }
+        "max" | "biggest" | "min" if !args.is_empty() => {
+            let own = if name == "min" { "min" } else { "max" };
             Some(number(own, args.into_iter().map(Value::plain).collect()))
         }
+        "floor" | "ceil" => {
+            let own = if name == "floor" { "floor" } else { "ceil" };
+            one(args).map(|value| number(own, vec![value.plain()]))
+        }
+        "round" => two(args).map(|[value, digits]| number("round", vec![value.plain(), digits.plain()])),
         "print" | "cat" => Some(print(args, if name == "cat" { " " } else { "" }, pos, notes)?),
         "printf" => Some(printf(args, pos, notes)?),
         "toJson" | "mustToJson" | "toRawJson" => one(args).map(|value| own_text("json", vec![value.plain()])),
@@ -226,7 +236,24 @@ fn dates(name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) -> Result<Op
         "since" | "ago" => {
             one(args).filter(is_time).map(|at| Value::new(Ex::call("duration", vec![at.ex]), Kind::Length))
         }
-        "humanizeDuration" | "duration" => match one(args) {
+        "toDate" | "mustToDate" => match two(args) {
+            Some([form, value]) if value.kind == Kind::Text => {
+                // Go takes a time without an offset for UTC.
+                let utc = vec![("tz", Ex::Text("UTC".to_owned()))];
+                let at = Ex::Call("parseTime", vec![value.plain(), layout(&form, pos)?], utc);
+                Some(Value::new(at, Kind::Time(None)))
+            }
+            _ => None,
+        },
+        "unixEpoch" => one(args).filter(is_time).map(|at| number("timestamp", vec![at.ex])),
+        "humanizeDuration" => match one(args) {
+            Some(length) if length.kind == Kind::Length => Some(length),
+            Some(length) if matches!(length.kind, Kind::Number | Kind::Text) => {
+                Some(own_text("humanizeDuration", vec![length.plain()]))
+            }
+            _ => None,
+        },
+        "duration" => match one(args) {
             Some(length) if length.kind == Kind::Length => Some(length),
             Some(length) if matches!(length.kind, Kind::Number | Kind::Text) => {
                 notes.add(pos, "a length of time is shown with two units at most, from seconds up", "");
@@ -301,6 +328,30 @@ fn lists(name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) -> Result<Op
     })
 }
 
+/// Parts of lists and of labels, and lists in another order.
+fn parts(name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) -> Result<Option<Value>, Problem> {
+    let mut args = args.into_iter();
+    let Some(of) = args.next() else { return Ok(None) };
+    let rest: Result<Vec<Ex>, Problem> = args.map(|arg| text(arg, pos, notes)).collect();
+    let rest = rest?;
+    let kind = of.kind.clone();
+    let of = of.plain();
+    Ok(match (name, &kind, rest.len()) {
+        ("last", _, 0) => items(&kind).map(|(_, item)| Value::new(Ex::call("last", vec![of]), item)),
+        ("reverse", Kind::Texts | Kind::Alerts(_), 0) => Some(Value::new(Ex::call("reverse", vec![of]), kind)),
+        ("uniq", Kind::Texts, 0) => Some(Value::new(Ex::call("uniq", vec![of]), kind)),
+        ("sortAlpha", Kind::Texts, 0) => Some(Value::new(Ex::call("sort", vec![of]), kind)),
+        ("append", Kind::Texts, 1) => {
+            Some(Value::new(Ex::call("append", std::iter::once(of).chain(rest).collect()), kind))
+        }
+        ("pick" | "omit", Kind::Labels, 1..) => {
+            let own = if name == "pick" { "pick" } else { "omit" };
+            Some(Value::new(Ex::call(own, std::iter::once(of).chain(rest).collect()), kind))
+        }
+        _ => None,
+    })
+}
+
 fn texts(name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) -> Result<Option<Value>, Problem> {
     let args: Result<Vec<Ex>, Problem> = args.into_iter().map(|arg| text(arg, pos, notes)).collect();
     let args = args?;
@@ -320,9 +371,11 @@ fn texts(name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) -> Result<Op
         ("quote", 1) => own_text("concat", vec![Ex::Text("\"".to_owned()), next(), Ex::Text("\"".to_owned())]),
         ("squote", 1) => own_text("concat", vec![Ex::Text("'".to_owned()), next(), Ex::Text("'".to_owned())]),
         ("trunc", 2) => {
-            notes.add(pos, "`truncate` counts characters and ends with `…` when it cuts; `trunc` did not", "");
+            notes.add(pos, "`slice` counts characters, `trunc` counted bytes", "");
             match next() {
-                Ex::Number(most) if most.parse::<u32>().is_ok() => swapped("truncate", Ex::Number(most), next()),
+                Ex::Number(most) if most.parse::<u32>().is_ok() => {
+                    own_text("slice", vec![next(), Ex::Number("0".to_owned()), Ex::Number(most)])
+                }
                 _ => return Ok(None),
             }
         }
@@ -345,14 +398,24 @@ fn texts(name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) -> Result<Op
             let (pattern, subject) = (next(), next());
             by_pattern(subject, pattern, next())
         }
-        ("trimSuffix" | "trimPrefix", 2) => match next() {
-            Ex::Text(part) => {
-                let part = regex::escape(&part);
-                let pattern = if name == "trimSuffix" { format!("{part}$") } else { format!("^{part}") };
-                by_pattern(next(), Ex::Text(pattern), Ex::Text(String::new()))
-            }
-            _ => return Ok(None),
-        },
+        ("trimSuffix", 2) => swapped("trimSuffix", next(), next()),
+        ("trimPrefix", 2) => swapped("trimPrefix", next(), next()),
+        // All that the pattern found.
+        ("regexFind" | "mustRegexFind", 2) => {
+            let pattern = next();
+            own_text("capture", vec![next(), pattern, Ex::Number("0".to_owned())])
+        }
+        ("repeat", 2) => swapped("repeat", next(), next()),
+        ("substr", 3) => {
+            let (from, to) = (next(), next());
+            own_text("slice", vec![next(), from, to])
+        }
+        ("base64encode", 1) => own_text("base64encode", vec![next()]),
+        ("b64enc", 1) => {
+            notes.add(pos, "`base64encode` writes `-` and `_`, as in URLs, where `b64enc` wrote `+` and `/`", "");
+            own_text("base64encode", vec![next()])
+        }
+        ("base64decode" | "b64dec", 1) => own_text("base64decode", vec![next()]),
         _ => return Ok(None),
     }))
 }

@@ -225,7 +225,7 @@ const CARRIED_OVER: &[(&str, &str, &str)] = &[
     ),
     (
         "{{ regexReplaceAll \"r.\" .Status \"-\" }} {{ trimSuffix \".ing\" .Status }} {{ trimPrefix \"fi\" .Status }}",
-        "{{replace status \"r.\" \"-\" regex=true}} {{replace status \"\\\\.ing$\" \"\" regex=true}} {{replace status \"^fi\" \"\" regex=true}}",
+        "{{replace status \"r.\" \"-\" regex=true}} {{trimSuffix status \".ing\"}} {{trimPrefix status \"fi\"}}",
         "fi-ng firing ring",
     ),
     (
@@ -247,6 +247,31 @@ const CARRIED_OVER: &[(&str, &str, &str)] = &[
         "{{ splitList \"-\" .GroupLabels.cluster | join \"+\" }}{{ (splitList \"-\" .GroupLabels.cluster | first) }}",
         "{{join (split groupLabels.cluster \"-\") \"+\"}}{{lookup (split groupLabels.cluster \"-\") 0}}",
         "prod+2prod",
+    ),
+    (
+        "{{ last (splitList \"-\" .GroupLabels.cluster) }}{{ splitList \"-\" .Status | reverse | join \"+\" }}{{ list \"b\" \"a\" \"b\" | uniq | sortAlpha | join \"\" }}",
+        "{{last (split groupLabels.cluster \"-\")}}{{join (reverse (split status \"-\")) \"+\"}}{{join (sort (uniq (list \"b\" \"a\" \"b\"))) \"\"}}",
+        "2firingab",
+    ),
+    (
+        "{{ (last .Alerts).Status }}{{ len (pick .GroupLabels \"cluster\" \"x\") }}{{ append (list \"a\") .Status | join \"\" }}",
+        "{{lookup (last alerts) \"status\"}}{{len (pick groupLabels \"cluster\" \"x\")}}{{join (append (list \"a\") status) \"\"}}",
+        "resolved1afiring",
+    ),
+    (
+        "{{ regexFind \"r.\" .Status }}{{ repeat 2 .Status }}{{ substr 0 4 .Status }}{{ base64encode .Status }}{{ b64dec \"YQ==\" }}",
+        "{{capture status \"r.\" 0}}{{repeat status 2}}{{slice status 0 4}}{{base64encode status}}{{base64decode \"YQ==\"}}",
+        "rifiringfiringfiriZmlyaW5na",
+    ),
+    (
+        "{{ max 1 3 2 }}{{ min 4 5 }}{{ floor 2.5 }}{{ ceil 2.1 }}{{ round 2.345 1 }} {{ div 7 2 }} {{ humanizeDuration 93784 }}",
+        "{{max 1 3 2}}{{min 4 5}}{{floor 2.5}}{{ceil 2.1}}{{round 2.345 1}} {{floor (div 7 2)}} {{humanizeDuration 93784}}",
+        "34232.3 3 1d 2h 3m 4s",
+    ),
+    (
+        "{{ (toDate \"2006-01-02\" \"2026-11-21\").UTC.Format \"01/02\" }} {{ unixEpoch (toDate \"2006-01-02\" \"2026-11-21\") }}",
+        "{{time (parseTime \"2026-11-21\" \"%Y-%m-%d\" tz=\"UTC\") \"%m/%d\" tz=\"UTC\"}} {{timestamp (parseTime \"2026-11-21\" \"%Y-%m-%d\" tz=\"UTC\")}}",
+        "11/21 1795219200",
     ),
     (
         "{{ add 1 2 }} {{ sub 5 2 }} {{ mul 2 3 }} {{ mod 7 4 }} {{ add1 4 }}",
@@ -342,8 +367,8 @@ fn what_is_worth_knowing_is_said() {
         ),
         (
             "{{ trunc 3 .Status }}",
-            "{{truncate status 3}}",
-            vec!["note 1:4: `truncate` counts characters and ends with `…` when it cuts; `trunc` did not"],
+            "{{slice status 0 3}}",
+            vec!["note 1:4: `slice` counts characters, `trunc` counted bytes"],
         ),
         (
             "{{ range .AtMobiles }}@{{ . }}{{ end }}",

@@ -127,7 +127,8 @@ impl<'t> Check<'_, 't> {
             // A helper alone is a field of that name, if there is one.
             (Some(helper), _) if helper.args.0 > 0 => {
                 let here = self.frames.last().map_or(&Type::Any, |frame| &frame.this);
-                if *here != Type::Any && !here.has(helper.name) {
+                let named = self.frames.iter().flat_map(|frame| &frame.names).any(|(name, _)| name == helper.name);
+                if !named && *here != Type::Any && !here.has(helper.name) {
                     let hint = format!("write {}", helper.usage);
                     self.found.add(at, helper.name, format!("`{}` needs a value", helper.name), &hint);
                 }

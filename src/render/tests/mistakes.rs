@@ -98,6 +98,10 @@ fn what_may_be_there_is_let_through() {
         ("alert", "{{labels.anything}}{{labels.[a.b]}}{{annotations.x}}{{../bot}}{{@root.routeLabels.y}}{{this.name}}"),
         ("alert", "{{#with labels}}{{pod}}{{#each this}}{{@key}}{{this}}{{/each}}{{../name}}{{/with}}"),
         ("alert", "{{#each links as |l at|}}{{at}}{{l.url}}{{url}}{{l.name}}{{../name}}{{../../bot}}{{/each}}"),
+        (
+            "body",
+            "{{#each alerts as |first last|}}{{first.name}}{{last}}{{/each}}{{#each policies as |first|}}{{first}}{{/each}}",
+        ),
         ("alert", "{{#with (dict \"a\" 1)}}{{a}}{{b}}{{/with}}{{#with (lookup this \"labels\")}}{{x}}{{/with}}"),
         ("body", "{{#each alerts}}{{labels.x}}{{else}}{{name}}{{/each}}{{alerts.[0].name}}{{alerts.0.name}}"),
         ("body", "{{#each (sort (where alerts \"labels.a.b\" \"x\") \"severityRank\")}}{{name}}{{labels.q}}{{/each}}"),
