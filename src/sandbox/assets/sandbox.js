@@ -84,10 +84,7 @@
   };
 
   localTimes(document);
-  // A picture is taken of one moment, and of its whole height.
-  if (document.documentElement.classList.contains("bare")) {
-    document.body.dataset.height = String(document.documentElement.scrollHeight);
-    return;
-  }
+  // A picture is taken of one moment.
+  if (document.documentElement.classList.contains("bare")) return;
   setTimeout(look, wait);
 })();

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::html::link;
-use super::markdown::{Flavour, People, draw, image, plain};
+use super::markdown::{Flavour, People, draw, image};
 use super::message::{list, string};
 use crate::html::Html;
 
@@ -70,7 +70,12 @@ fn text_object(html: &mut Html, text: Option<&Value>, people: People<'_>) {
     let Some(text) = text else { return };
     let content = string(text, "/content");
     match string(text, "/tag") {
-        "plain_text" | "" => plain(html, people, content),
+        // No links, nobody called.
+        "plain_text" | "" => {
+            for (at, line) in content.split('\n').enumerate() {
+                html.raw(if at > 0 { "<br>" } else { "" }).text(line);
+            }
+        }
         _ => draw(html, Flavour::Card, people, content),
     }
 }
@@ -182,6 +187,7 @@ fn column_set(html: &mut Html, element: &Value, people: People<'_>, (depth, _): 
             "bottom" => " bottom",
             _ => "",
         });
+        html.raw(if spacing(string(column, "/vertical_spacing")) == " gap-s" { " tight" } else { "" });
         html.raw(background(string(column, "/background_style"))).raw("\">");
         let row = string(column, "/direction") == "horizontal";
         components(html, list(column, "/elements"), people, (depth, row));

@@ -22,6 +22,17 @@ pub(super) struct Chat {
     pub(super) faults: usize,
 }
 
+/// What stands around the messages of a chat.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Frame {
+    /// One chat of several.
+    Many,
+    /// The only chat on the page.
+    Alone,
+    /// Nothing that the vendor's app would not show.
+    Bare,
+}
+
 pub(in super::super) const fn vendor_name(kind: BotKind) -> &'static str {
     match kind {
         BotKind::DingTalk => "DingTalk",
@@ -44,10 +55,10 @@ impl Chat {
         html.text(&self.token).raw("\">").text(&self.name()).raw("</a>");
     }
 
-    pub(super) fn draw(&self, html: &mut Html, alone: bool) {
+    pub(super) fn draw(&self, html: &mut Html, frame: Frame) {
         html.raw("<section class=\"chat v-").vendor(self.kind).raw("\" id=\"c-").vendor(self.kind).raw("-");
         html.text(&self.token).raw("\">");
-        self.head(html, alone);
+        self.head(html, frame);
         html.raw("<div class=\"log\" tabindex=\"0\"><div class=\"log-inner\">");
         if self.shown.is_empty() {
             html.raw("<p class=\"nothing\" id=\"none-").vendor(self.kind).raw("-").text(&self.token);
@@ -55,17 +66,23 @@ impl Chat {
         }
         let mut before: Option<i64> = None;
         for record in &self.shown {
-            let gap = before.is_none_or(|before| record.at_ms - before >= 300_000);
+            let gap = frame != Frame::Bare && before.is_none_or(|before| record.at_ms - before >= 300_000);
             before = Some(record.at_ms);
-            self.message(html, record, gap);
+            self.message(html, record, gap, frame);
         }
         html.raw("</div></div>");
-        self.foot(html);
+        if frame != Frame::Bare {
+            self.foot(html);
+        }
         html.raw("</section>");
     }
 
-    fn head(&self, html: &mut Html, alone: bool) {
+    fn head(&self, html: &mut Html, frame: Frame) {
         html.raw("<header class=\"chat-head\"><div><h2>").text(&self.name());
+        if frame == Frame::Bare {
+            html.raw("</h2></div></header>");
+            return;
+        }
         html.raw("</h2><p class=\"sub\">").raw(vendor_name(self.kind)).raw(" · ");
         html.number(self.stats.accepted).raw(if self.stats.accepted == 1 { " message" } else { " messages" });
         for window in &self.stats.windows {
@@ -77,14 +94,14 @@ impl Chat {
             html.raw(" · <span class=\"fault\">faults on demand</span>");
         }
         html.raw("</p></div>");
-        if !alone {
+        if frame == Frame::Many {
             html.raw("<a class=\"alone\" aria-label=\"This chat alone\" title=\"This chat alone\" href=\"/chat/");
             html.vendor(self.kind).raw("/").text(&self.token).raw("\">⤢</a>");
         }
         html.raw("</header>");
     }
 
-    fn message(&self, html: &mut Html, record: &Record, gap: bool) {
+    fn message(&self, html: &mut Html, record: &Record, gap: bool, frame: Frame) {
         html.raw("<article class=\"msg\" id=\"m").text(&record.seq.to_string()).raw("\">");
         if gap {
             html.raw("<p class=\"gap\">");
@@ -93,6 +110,14 @@ impl Chat {
         }
         html.raw("<div class=\"row\">");
         said(html, self.kind, record, &self.rules.members);
+        if frame != Frame::Bare {
+            self.meta(html, record);
+        }
+        html.raw("</div></div></article>");
+    }
+
+    /// Type, size, and the body as it came, folded.
+    fn meta(&self, html: &mut Html, record: &Record) {
         html.raw("<details class=\"meta\"><summary>").text(&record.msgtype);
         if record.limit > 0 {
             html.raw(" · ").number(record.bytes).raw(" / ").number(record.limit).raw(" bytes");
@@ -105,7 +130,7 @@ impl Chat {
             html.raw("<p>Push preview: ").text(&record.title).raw("</p>");
         }
         raw(html, record);
-        html.raw("</details></div></div></article>");
+        html.raw("</details>");
     }
 
     /// Where a chat has its input line: what the robot refused.

@@ -57,7 +57,7 @@ impl People<'_> {
 
 #[allow(clippy::expect_used)]
 static ADDRESS: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"https?://[^\s<>"'`，。；：！？、（）【】《》“”]+"#).expect("a constant pattern"));
+    LazyLock::new(|| Regex::new(r#"https?://[^\s<>"'`，。；：！？、（）【】《》“”｜]+"#).expect("a constant pattern"));
 
 struct Drawer<'a> {
     flavour: Flavour,

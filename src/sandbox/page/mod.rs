@@ -31,8 +31,8 @@ use super::robot::Robot;
 use super::{Member, Record, Sandbox};
 use crate::html::Html;
 use crate::model::BotKind;
-use chat::Chat;
 pub(super) use chat::vendor_name;
+use chat::{Chat, Frame};
 
 const CSS: &str = include_str!("../assets/sandbox.css");
 const JS: &str = include_str!("../assets/sandbox.js");
@@ -148,7 +148,7 @@ async fn overview(State(sandbox): State<Sandbox>, headers: HeaderMap) -> Respons
     bar(&mut html, &Here::of(&sandbox, &host), &chats);
     html.raw("<main class=\"chats\">");
     for chat in &chats {
-        chat.draw(&mut html, false);
+        chat.draw(&mut html, Frame::Many);
     }
     html.raw("</main>");
     if !others.is_empty() {
@@ -207,7 +207,7 @@ async fn alone(
                 html.raw("<div class=\"bar\"><h1><a href=\"/\">← All chats</a></h1></div>");
             }
             html.raw("<main class=\"chats one\">");
-            chat.draw(&mut html, true);
+            chat.draw(&mut html, if look.bare { Frame::Bare } else { Frame::Alone });
             html.raw("</main>");
             StatusCode::OK
         }
@@ -217,7 +217,9 @@ async fn alone(
             StatusCode::NOT_FOUND
         }
     };
-    reload_note(&mut html);
+    if !look.bare {
+        reload_note(&mut html);
+    }
     close(&mut html);
     respond(status, html)
 }

@@ -317,6 +317,16 @@ async fn rich_types_are_drawn_as_the_clients_do() {
 }
 
 #[tokio::test]
+async fn a_cards_plain_texts_are_no_links_and_call_nobody() {
+    let rig = Rig::quick();
+    let card = r#"{"schema":"2.0","header":{"title":{"tag":"plain_text","content":"https://e.com/ @ou_x"}},"body":{"elements":[{"tag":"markdown","content":"<at id=ou_x></at>"}]}}"#;
+    rig.send(Feishu, &format!(r#"{{"msg_type":"interactive","card":{card}}}"#)).await;
+    let page = rig.get("/chat/feishu/T?bare").await.body;
+    assert!(page.contains("<div class=\"card-title\">https://e.com/ @ou_x</div>"), "{page}");
+    assert!(page.contains("<span class=\"at\">@ou_x</span>"), "{page}");
+}
+
+#[tokio::test]
 async fn a_post_calls_by_its_tags_only() {
     let rig = Rig::quick();
     let post = r#"[[{"tag":"text","text":"@ou_x"},{"tag":"at","user_id":"ou_x"}],[]]"#;
@@ -328,11 +338,14 @@ async fn a_post_calls_by_its_tags_only() {
 #[tokio::test]
 async fn a_chat_can_be_drawn_for_a_picture() {
     let rig = Rig::quick();
+    rig.send(WeCom, &text(WeCom, "disk full")).await;
     let page = rig.get("/chat/wecom/T").await.body;
     assert!(page.contains("<html lang=\"en\"><head>") && page.contains("All chats"), "{page}");
     let page = rig.get("/chat/wecom/T?bare&scheme=dark").await.body;
     assert!(page.contains("<html lang=\"en\" class=\"bare\" data-scheme=\"dark\">"), "{page}");
-    assert!(!page.contains("All chats"), "{page}");
+    for more in ["All chats", "<footer", "<details", "<noscript"] {
+        assert!(!page.contains(more), "{more}: {page}");
+    }
     let page = rig.get("/chat/wecom/T?scheme=%22%3E%3Cscript%3E").await.body;
     assert!(page.contains("<html lang=\"en\"><head>"), "{page}");
 }
