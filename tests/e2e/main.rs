@@ -6,12 +6,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 #![allow(unreachable_pub, reason = "the harness is shared by binaries")]
 
+mod book;
 mod browser;
 mod monitoring;
+mod playground;
 #[path = "../support/postgres.rs"]
 mod postgres;
 #[path = "../it/support/mod.rs"]
 mod support;
+mod tab;
 mod twins;
 
 use std::time::Duration;
