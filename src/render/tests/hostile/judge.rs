@@ -193,7 +193,7 @@ impl Shown {
             // The page draws one colour in as many pieces as its parser finds.
             if let [.., open, close, again, end] = out.as_slice()
                 && (open, close) == (again, end)
-                && close == "/span"
+                && (close == "/span" || close == "/font")
             {
                 out.truncate(out.len() - 2);
             }
