@@ -31,7 +31,7 @@ pub(super) fn evaluate(pipe: &Pipe, scope: &Scope, notes: &mut Notes) -> Result<
     for words in &pipe.commands {
         let made = command(words, value, scope, notes)?;
         // At once: each further one wraps all before it.
-        if made.ex.depth() > MAX_CALLS || made.ex.size() > MAX_PARTS {
+        if made.ex.depth() > MAX_CALLS || made.size() > MAX_PARTS {
             return Err(Problem::new(pipe.pos, "this is too long for one expression", "write it simpler"));
         }
         value = Some(made);

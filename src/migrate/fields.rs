@@ -2,6 +2,7 @@
 //! Sources: Alertmanager's template data (`template.Data`), and <https://pkg.go.dev/time#Time>.
 
 use super::functions::{Notes, shown_time, text};
+use super::lists::entry;
 use super::source::{Pos, Problem};
 use super::value::{Ex, Kind, Value, Which, alerts, is_field};
 
@@ -14,7 +15,12 @@ pub(super) fn field(of: Value, name: &str, args: Vec<Value>, pos: Pos, notes: &m
     let takes_none = args.is_empty();
     let simple = |own: &str, kind: Kind| Ok(Value::new(of.ex.clone().field(own), kind));
     match (&of.kind, name) {
+        (Kind::Record(fields), _) if takes_none => Ok(entry(fields, name)),
         (Kind::Labels, "Remove") => remove(of, args, pos),
+        (Kind::Parts, _) => match name.strip_prefix('_').filter(|at| takes_none && at.parse::<u32>().is_ok()) {
+            Some(at) => Ok(Value::new(Ex::call("lookup", vec![of.ex.clone(), Ex::Number(at.to_owned())]), Kind::Text)),
+            None => no(&format!("`.{name}` of split"), "its parts are `._0`, `._1` and so on"),
+        },
         (Kind::Texts, "Join") => {
             let by = args.into_iter().next().map_or_else(|| Ex::Text(String::new()), Value::plain);
             Ok(Value::new(Ex::call("join", vec![of.plain(), by]), Kind::Text))
@@ -104,22 +110,17 @@ fn time(of: Value, name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) ->
         ("UTC", []) => Ok(in_zone("UTC")),
         ("Local", []) => Ok(Value::new(of.ex, Kind::Time(None))),
         ("Add", [Value { ex: Ex::Number(nanoseconds), .. }]) => {
-            let hours = nanoseconds.parse::<f64>().unwrap_or(0.5) / 3.6e12;
-            // The zone is UTC as a rule, and hours are added because the host of the chat's people is elsewhere.
-            let name = match hours {
-                8.0 => "Asia/Shanghai".to_owned(),
-                h if h.fract() == 0.0 && (-12.0..=14.0).contains(&h) && h != 0.0 => format!("Etc/GMT{:+}", -h),
-                _ => {
-                    let what = "`.Add` of this length has no counterpart";
-                    return Err(Problem::new(
-                        pos,
-                        what,
-                        "hours that are added to show another zone are {{time x tz=\"Asia/Shanghai\"}}",
-                    ));
-                }
+            let seconds = nanoseconds.parse::<f64>().unwrap_or_default() / 1e9;
+            Ok(later(of, seconds, pos, notes))
+        }
+        ("Before" | "After" | "Equal", [Value { kind: Kind::Time(_), ex }]) => {
+            let own = match name {
+                "Before" => "lt",
+                "After" => "gt",
+                _ => "eq",
             };
-            notes.add(pos, format!("the hours that are added to a UTC time are taken for the zone {name}"), "");
-            Ok(in_zone(&name))
+            let seconds = |at: &Ex| Ex::call("timestamp", vec![at.clone()]);
+            Ok(Value::flag(Ex::call(own, vec![seconds(&of.ex), seconds(ex)])))
         }
         ("Sub", [Value { kind: Kind::Time(_), ex }]) => {
             Ok(Value::new(Ex::call("duration", vec![ex.clone(), of.ex]), Kind::Length))
@@ -143,6 +144,30 @@ fn time(of: Value, name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) ->
             "see `time` and `duration` in templates/README.md",
         )),
     }
+}
+
+pub(super) fn utc() -> Ex {
+    Ex::Text("UTC".to_owned())
+}
+
+/// A time so many seconds later. Whole hours are the exception: they are added because the zone is UTC as a rule, and the
+/// chat's people are elsewhere.
+pub(super) fn later(of: Value, seconds: f64, pos: Pos, notes: &mut Notes) -> Value {
+    let hours = seconds / 3_600.0;
+    let name = match hours {
+        8.0 => "Asia/Shanghai".to_owned(),
+        h if h.fract() == 0.0 && (-12.0..=14.0).contains(&h) && h != 0.0 => format!("Etc/GMT{:+}", -h),
+        _ => {
+            let at = Ex::call("addTime", vec![of.ex, Ex::Number(seconds.to_string())]);
+            return Value::new(at, of.kind);
+        }
+    };
+    notes.add(
+        pos,
+        format!("the hours that are added to a UTC time are taken for the zone {name}"),
+        "for a later time write {{time (addTime x \"8h\")}}",
+    );
+    Value::new(of.ex, Kind::Time(Some(Ex::Text(name))))
 }
 
 pub(super) const ZONE: &str =

@@ -2,17 +2,21 @@
 //! Pure: texts in, texts out.
 //!
 //! `lex` and `parse` read Go's text/template into the tree of `source`; `translate` walks through it with what is known of
-//! the data (`value`, `evaluate`, `fields`, `functions`, `printing`, `layout`); `out` writes Handlebars; `config` writes the config file.
+//! the data (`value`, `evaluate`, `fields`, `functions`, `lists`, `texts`, `printing`, `idioms`); `out` writes Handlebars; `config`
+//! writes the config file.
 
 mod config;
 mod evaluate;
 mod fields;
 mod functions;
+mod idioms;
 mod lex;
+mod lists;
 mod out;
 mod parse;
 mod printing;
 mod source;
+mod texts;
 mod translate;
 mod value;
 
@@ -24,6 +28,7 @@ use std::rc::Rc;
 
 pub use self::config::{Made, MessageText, Original, Target, TemplateFile, config};
 
+use self::idioms::Idioms;
 use self::source::{Choice, Kind, Node, Pos, Problem};
 use crate::model::{Mistake, Place};
 
@@ -71,6 +76,7 @@ struct Definition {
     nodes: Vec<Node>,
     /// Variables that are set again somewhere in it.
     changing: BTreeSet<String>,
+    idioms: Idioms,
     source: Rc<Source>,
     /// One of ours, for the names that the other bridge always had.
     built_in: bool,
@@ -80,7 +86,8 @@ impl Definition {
     fn new(nodes: Vec<Node>, source: &Rc<Source>, built_in: bool) -> Self {
         let mut changing = BTreeSet::new();
         changes(&nodes, &mut changing);
-        Self { nodes, changing, source: Rc::clone(source), built_in }
+        let idioms = Idioms::of(&nodes, &changing);
+        Self { nodes, changing, idioms, source: Rc::clone(source), built_in }
     }
 }
 

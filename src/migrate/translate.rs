@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::evaluate::{Scope, evaluate};
-use super::functions::{Notes, items, text};
+use super::functions::{Notes, text};
+use super::lists::items;
 use super::out::Piece;
 use super::source::{Choice, Kind as NodeKind, Node, Pipe, Pos, Problem};
 use super::value::{Ex, Kind, Value};
@@ -124,7 +125,7 @@ impl<'a> Walk<'a> {
             NodeKind::Text(text) => self.push(Piece::Text(text.clone())),
             NodeKind::Comment(text) => self.push(Piece::Comment(text.clone())),
             NodeKind::Print(pipe) => self.print(pipe, scope)?,
-            NodeKind::Set(pipe) => self.set(pipe, scope)?,
+            NodeKind::Set(pipe) => self.set(pipe, scope, node.pos)?,
             NodeKind::If(choice) => self.choose(choice, scope, node.pos)?,
             NodeKind::With(choice) => self.with(&choice.arms, choice.other.as_deref(), scope, node.pos)?,
             NodeKind::Range { pipe, body, other } => self.range(pipe, body, other.as_deref(), scope, node.pos)?,
@@ -171,8 +172,17 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn set(&mut self, pipe: &Pipe, scope: &mut Scope) -> Result<(), Problem> {
+    fn set(&mut self, pipe: &Pipe, scope: &mut Scope, pos: Pos) -> Result<(), Problem> {
         let name = pipe.names.first().cloned().unwrap_or_default();
+        let of = Rc::clone(&scope.of);
+        if of.idioms.declares(pos) {
+            return Ok(());
+        }
+        if let Some((name, value)) = of.idioms.changes(pos) {
+            let known = scope.variables.iter_mut().rev().find(|(known, _)| known == name);
+            known.into_iter().for_each(|(_, known)| *known = Some(value.clone()));
+            return Ok(());
+        }
         if !pipe.declares || scope.of.changing.contains(&name) {
             if pipe.declares {
                 scope.variables.push((name.clone(), None));
@@ -288,7 +298,7 @@ impl<'a> Walk<'a> {
         scope: &mut Scope,
         pos: Pos,
     ) -> Result<(), Problem> {
-        let over = self.pipe(pipe, scope)?;
+        let over = self.pipe(pipe, scope)?.as_object(pipe.pos)?;
         if over.kind == Kind::Mobiles {
             return self.mobiles(body, other, scope, pos);
         }
@@ -317,6 +327,7 @@ impl<'a> Walk<'a> {
             let changes = !pipe.declares || scope.of.changing.contains(last);
             scope.variables.push((last.clone(), (!changes).then(|| item.clone())));
         }
+        scope.variables.extend(scope.of.idioms.rounds(pos));
         self.tag(format!("#each {list} as |{given}|"));
         self.contexts += 1;
         let outer = scope.dot.replace(item);
@@ -407,5 +418,9 @@ impl<'a> Walk<'a> {
 }
 
 fn no_loop_control(pos: Pos, word: &str) -> Problem {
-    Problem::new(pos, format!("`{word}` has no counterpart"), "put what follows into an {{#if}}")
+    let hint = match word {
+        "break" => "loop over less: {{#each (limit alerts 5)}}, {{#each (where alerts \"status\" \"firing\")}}",
+        _ => "put what follows it in the loop into {{#unless}} with the condition under which it stands",
+    };
+    Problem::new(pos, format!("`{word}` has no counterpart"), hint)
 }

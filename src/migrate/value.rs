@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use super::source::{Pos, Problem};
+
 /// A Handlebars expression.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Ex {
@@ -31,6 +33,11 @@ pub(super) enum Kind {
     Pairs,
     Pair,
     Texts,
+    /// What sprig's `split` gives: `._0`, `._1`.
+    Parts,
+    Numbers,
+    /// A `dict`: never written, its entries are.
+    Record(Vec<(String, Value)>),
     Text,
     Number,
     Flag,
@@ -76,6 +83,31 @@ impl Value {
         match (self.ex, self.kind) {
             (ex @ Ex::Call("and" | "or", ..), Kind::Flag) => ex,
             (ex, _) => ex.chosen(),
+        }
+    }
+
+    /// Something of the message, where only a `dict` as a whole is none: one of texts can be written.
+    ///
+    /// # Errors
+    /// That this one can not.
+    pub(super) fn as_object(self, pos: Pos) -> Result<Self, Problem> {
+        let Kind::Record(fields) = self.kind else { return Ok(self) };
+        let mut args = Vec::new();
+        for (name, value) in fields {
+            if !matches!(value.kind, Kind::Text | Kind::Number | Kind::Flag | Kind::Length) {
+                let what = "this dict holds more than texts, which can only be taken out by name";
+                return Err(Problem::new(pos, what, "hand on what it holds one by one"));
+            }
+            args.extend([Ex::Text(name), value.plain()]);
+        }
+        Ok(Self::new(Ex::call("dict", args), Kind::Labels))
+    }
+
+    /// Its parts, all told; those of a `dict`, too.
+    pub(super) fn size(&self) -> usize {
+        match &self.kind {
+            Kind::Record(fields) => 1 + fields.iter().map(|(_, value)| value.size()).sum::<usize>(),
+            _ => self.ex.size(),
         }
     }
 

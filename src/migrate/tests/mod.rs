@@ -5,6 +5,7 @@ mod configs;
 mod constructs;
 mod facts;
 mod garbage;
+mod lists;
 
 use super::*;
 use crate::app::build;
