@@ -229,6 +229,42 @@ targets:
         assert!(config::load(&config).is_ok());
     }
 
+    /// The looks that people have, and the samples that they will try them with.
+    #[test]
+    fn every_sample_is_told_by_what_was_taken_over() {
+        use crate::cli::samples;
+        use crate::dispatch::{Occasion, preview_on};
+        use crate::model::{Lang, MessageId};
+        let place =
+            Place::new("{{ define \"mine\" }}{{ template \"default.content\" . }}{{ .CommonLabels.x }}{{ end }}");
+        let looks = ["default", "legacy", "ding.link"].map(|look| {
+            format!(
+                "  {}:\n    url: https://oapi.dingtalk.com/robot/send?access_token={look}\n    message: {{title: '{{{{ template \"{look}.title\" . }}}}', text: '{{{{ template \"{look}.content\" . }}}}'}}\n",
+                look.replace('.', "-")
+            )
+        });
+        fs::write(place.path("config.yml"), CONFIG.to_owned() + &looks.concat()).unwrap();
+        assert_eq!(place.run(false), Ok(()));
+        let config = config::load(&place.path("out/alarmbell.yml")).unwrap().config;
+        assert_eq!(config.bots.len(), 4);
+        let settings = crate::app::build::dispatch_settings(&config, "https://bell.example");
+        for sample in &samples::ALL {
+            for lang in [Lang::Zh, Lang::En] {
+                let (body, told) = (sample.read(lang).unwrap(), sample.told(lang).unwrap());
+                let occasion = Occasion { told: told.as_deref(), digest: sample.digest, form: sample.form };
+                for bot in &config.bots {
+                    let id = MessageId::from_bytes([0; 16]);
+                    let made = preview_on(&occasion, &settings, bot, body.clone(), sample.now(&body), || id.clone());
+                    assert!(!made.messages.is_empty(), "{} of {}", bot.name, sample.name);
+                    for message in &made.messages {
+                        let of = format!("{} of {}: {:?}", bot.name, sample.name, message.failure);
+                        assert!(message.failure.is_none() && message.size <= message.limit, "{of}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_is_there_is_overwritten_only_when_told_to() {
         let place = Place::new("{{ define \"mine\" }}new{{ end }}");

@@ -34,7 +34,7 @@ pub(super) fn call(name: &str, pos: Pos, mut args: Vec<Value>, notes: &mut Notes
         return Err(Problem::new(pos, format!("`{name}` of the whole message has no counterpart"), ""));
     }
     if !matches!(name, "index" | "get" | "hasKey") {
-        args = args.into_iter().map(|arg| arg.as_object(pos)).collect::<Result<_, _>>()?;
+        args = args.into_iter().map(|arg| arg.object(pos)).collect::<Result<_, _>>()?;
     }
     let made = match plain_name(name).as_str() {
         "and" | "or" => Some(all_or_any(name, args, pos)?),
@@ -244,10 +244,7 @@ fn dates(name: &str, args: &[Value], pos: Pos, notes: &mut Notes) -> Result<Opti
         }
         ("unixEpoch", [at]) if is_time(at) => Some(number("timestamp", vec![at.ex.clone()])),
         ("date_modify" | "dateModify", [Value { ex: Ex::Text(length), .. }, at]) if is_time(at) => {
-            match seconds(length) {
-                Some(seconds) => Some(later(at.clone(), seconds, pos, notes)),
-                None => None,
-            }
+            seconds(length).map(|seconds| later(at.clone(), seconds, pos, notes))
         }
         ("since" | "ago", [at]) if is_time(at) => {
             Some(Value::new(Ex::call("duration", vec![at.ex.clone()]), Kind::Length))

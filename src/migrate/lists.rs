@@ -29,7 +29,7 @@ pub(super) fn index(args: Vec<Value>, pos: Pos) -> Made {
             value = entry(fields, name);
             continue;
         }
-        value = value.as_object(pos)?;
+        value = value.object(pos)?;
         let kind = match value.kind {
             Kind::Labels => Kind::Text,
             Kind::Alerts(_) => Kind::Alert,
@@ -143,7 +143,7 @@ fn pairs(name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) -> Result<Op
             Some(Value::flag(Ex::call("contains", vec![second.plain(), text(first, pos, notes)?])))
         }
         "hasKey" => {
-            let map = first.as_object(pos)?;
+            let map = first.object(pos)?;
             let kind = map.kind == Kind::Labels;
             let asked = Ex::call("contains", vec![map.plain(), text(second, pos, notes)?]);
             kind.then_some(Value::flag(asked))

@@ -298,7 +298,7 @@ impl<'a> Walk<'a> {
         scope: &mut Scope,
         pos: Pos,
     ) -> Result<(), Problem> {
-        let over = self.pipe(pipe, scope)?.as_object(pipe.pos)?;
+        let over = self.pipe(pipe, scope)?.object(pipe.pos)?;
         if over.kind == Kind::Mobiles {
             return self.mobiles(body, other, scope, pos);
         }

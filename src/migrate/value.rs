@@ -90,7 +90,7 @@ impl Value {
     ///
     /// # Errors
     /// That this one can not.
-    pub(super) fn as_object(self, pos: Pos) -> Result<Self, Problem> {
+    pub(super) fn object(self, pos: Pos) -> Result<Self, Problem> {
         let Kind::Record(fields) = self.kind else { return Ok(self) };
         let mut args = Vec::new();
         for (name, value) in fields {

@@ -18,13 +18,13 @@ fn read(text: &str, templates: &[(&str, &str)]) -> Result<DingTalkBridge, String
     load_dingtalk_bridge(&file).map_err(shown)
 }
 
-fn made(text: &str, templates: &[(&str, &str)]) -> (Made, Vec<Mistake>) {
+pub(super) fn made(text: &str, templates: &[(&str, &str)]) -> (Made, Vec<Mistake>) {
     let read = read(text, templates).unwrap();
     let templates = Templates::new(read.templates, read.built_in).unwrap();
     (config(&read.original, &templates).unwrap(), read.findings)
 }
 
-fn loaded(made: &Made) -> crate::config::Config {
+pub(super) fn loaded(made: &Made) -> crate::config::Config {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("templates")).unwrap();
     for file in &made.templates {

@@ -53,6 +53,18 @@ fn pieces() -> impl Strategy<Value = String> {
         "{{ printf \"%s{{\" .Status }}",
         "{{ \"\\u0000\\n}}\" }}",
         "{{ .GroupLabels.ü }}",
+        "{{ $first := true }}",
+        "{{ if $first }}{{ $first = false }}{{ else }}, {{ end }}",
+        "{{ $first = false }}",
+        "{{ $n := 0 }}",
+        "{{ $n = add1 $n }}{{ $n }}",
+        "{{ $d := dict \"a\" $d \"b\" . }}",
+        "{{ template \"d\" (dict \"a\" . \"b\" $) }}",
+        "{{ .a.b }}",
+        "{{ range until (len .Alerts) }}",
+        "{{ (last (slice .Alerts 1)).Labels.x }}",
+        "{{ append (list 1 .Status) . | uniq | reverse | first }}",
+        "{{ (split \"-\" .Receiver)._1 }}",
     ]);
     prop_oneof![4 => fixed.prop_map(str::to_owned), 1 => "\\PC{0,6}", 1 => "\\{\\{[ -~]{0,12}\\}\\}"]
 }
@@ -81,6 +93,38 @@ proptest! {
     }
 }
 
+/// A working template with pieces of itself and others taken out, doubled and put elsewhere.
+fn mutated() -> impl Strategy<Value = String> {
+    let change = (0..3_usize, any::<prop::sample::Index>(), any::<prop::sample::Index>(), 1..40_usize, pieces());
+    (0..2_usize, prop::collection::vec(change, 1..12)).prop_map(|(of, changes)| {
+        let whole = [super::facts::OTHER_WORDS, BUILT_IN][of].to_owned() + "{{ template \"corp.content\" . }}";
+        changes.into_iter().fold(whole, |text, (what, at, to, length, piece)| {
+            let mut chars: Vec<char> = text.chars().collect();
+            let (at, to) = (at.index(chars.len().max(1)), to.index(chars.len().max(1)));
+            let end = (at + length).min(chars.len());
+            let cut: Vec<char> = chars.get(at..end).unwrap_or_default().to_vec();
+            match what {
+                0 => drop(chars.splice(at..end, [])),
+                1 => drop(chars.splice(to..to, cut)),
+                _ => drop(chars.splice(at..at, piece.chars())),
+            }
+            chars.into_iter().collect()
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 200, ..Config::default() })]
+
+    #[test]
+    fn mutated_templates_are_read_or_refused_and_the_result_loads(text in mutated()) {
+        let templates = Templates::new(Vec::new(), true).unwrap();
+        if let Ok(done) = templates.translate(&source(&text)) {
+            prop_assert_eq!(loads(&done.text), Vec::<String>::new(), "{}\n{}", text, done.text);
+        }
+    }
+}
+
 #[test]
 fn nothing_is_too_deep_or_too_long() {
     for text in [
@@ -100,7 +144,15 @@ fn nothing_is_too_deep_or_too_long() {
         vars.push_str("{{ $a := print $a $a }}");
     }
     vars.push_str("{{ $a }}");
+    let mut dicts = "{{ $a := dict \"x\" .Status }}".to_owned();
+    for _ in 0..200 {
+        dicts.push_str("{{ $a := dict \"x\" $a \"y\" $a }}");
+    }
+    dicts.push_str("{{ $a.x }}");
+    let flags: String = (0..8_000).map(|at| format!("{{{{ $v{at} := true }}}}{{{{ $v{at} = false }}}}")).collect();
     for (text, what) in [
+        (dicts, "this is too long for one expression"),
+        (flags, "the variable $v0 changes its value, which Handlebars' can not"),
         (chain, "too many `else if`"),
         (with, "blocks nest too deeply"),
         (format!("{{{{ {} }}}}", ".a".repeat(100_000)), "the message's field `.a` has no counterpart"),

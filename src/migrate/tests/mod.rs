@@ -6,6 +6,7 @@ mod constructs;
 mod facts;
 mod garbage;
 mod lists;
+mod settings;
 
 use super::*;
 use crate::app::build;

@@ -50,3 +50,8 @@ fn configs() {
 fn templates() {
     run("templates", targets::templates, &[]);
 }
+
+#[test]
+fn go_templates() {
+    run("gotmpl", targets::gotmpl, &[]);
+}

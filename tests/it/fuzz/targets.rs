@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use alarmbell::app::build::dispatch_settings;
 use alarmbell::config::{self, Config};
 use alarmbell::dispatch::{Settings, preview};
+use alarmbell::migrate;
 use alarmbell::model::{Labels, MatchOp, Matcher, MessageId, Notification};
 use alarmbell::render::Templates;
 use alarmbell::routing::{Endpoint, Routed, group_id};
@@ -195,4 +196,41 @@ pub fn templates(data: &[u8]) {
         let settings = dispatch_settings(&config, "https://bell.example");
         tell(&settings, &Notification::parse(HOSTILE).unwrap(), part.split('.').next());
     }
+}
+
+/// A Go template: refused with its place, or turned over into one that can be loaded and makes messages that robots take;
+/// what is left out is said, and marked in the result.
+pub fn gotmpl(data: &[u8]) {
+    const PART: &str = "dingtalk.default.body.hbs";
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let lines = text.split('\n').count();
+    let source = migrate::Source { file: "t.tmpl".to_owned(), text: text.to_owned(), lines: Vec::new() };
+    let templates = migrate::Templates::new(Vec::new(), true).expect("the built-in ones");
+    let read = migrate::Templates::new(vec![source.clone()], false);
+    let done = match templates.translate(&source) {
+        Ok(done) => done,
+        Err(mistake) => {
+            assert!(mistake.place.line <= lines && !mistake.what.is_empty(), "{mistake:?}");
+            assert_eq!(read.expect_err("refused as a file, too"), [mistake]);
+            return;
+        }
+    };
+    assert!(read.is_ok());
+    assert!(done.text.len() <= 64 * 1024, "{} bytes", done.text.len());
+    for found in &done.findings {
+        assert!(found.place.file != "t.tmpl" || found.place.line <= lines, "{found:?}");
+        assert!(!found.what.is_empty() && found.to_string().len() < 4_000, "{found:?}");
+    }
+    let left = done.findings.iter().any(|found| !found.warning);
+    assert!(
+        !left || done.text.is_empty() || done.text.contains("{{!-- migrate: "),
+        "{:?}\n{}",
+        done.findings,
+        done.text
+    );
+    let (_, mistakes) = Templates::new(&[(PART, &done.text)]);
+    // Loops in loops in loops are too many rounds for some messages, which is only a warning.
+    assert!(mistakes.iter().all(|mistake| mistake.warning), "{mistakes:?}\n{}", done.text);
+    let config = Config { template_files: vec![(PART.to_owned(), done.text)], ..CONFIG.clone() };
+    tell(&dispatch_settings(&config, "https://bell.example"), &Notification::parse(HOSTILE).unwrap(), Some("dingtalk"));
 }
