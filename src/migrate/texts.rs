@@ -27,9 +27,9 @@ pub(super) fn texts(name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) -
         ("quote", 1) => own_text("concat", vec![Ex::Text("\"".to_owned()), next(), Ex::Text("\"".to_owned())]),
         ("squote", 1) => own_text("concat", vec![Ex::Text("'".to_owned()), next(), Ex::Text("'".to_owned())]),
         ("trunc", 2) => {
-            notes.add(pos, "`truncate` counts characters and ends with `…` when it cuts; `trunc` did not", "");
+            notes.add(pos, "`slice` counts characters; `trunc` counted bytes", "");
             match next() {
-                most if whole(&most) => swapped("truncate", most, next()),
+                most if whole(&most) => own_text("slice", vec![next(), Ex::Number("0".to_owned()), most]),
                 _ => return Ok(None),
             }
         }

@@ -259,9 +259,9 @@ const CARRIED_OVER: &[(&str, &str, &str)] = &[
         "resolved1afiring",
     ),
     (
-        "{{ regexFind \"r.\" .Status }}{{ repeat 2 .Status }}{{ substr 0 4 .Status }}{{ base64encode .Status }}{{ b64dec \"YQ==\" }}",
-        "{{capture status \"r.\" 0}}{{repeat status 2}}{{slice status 0 4}}{{base64encode status}}{{base64decode \"YQ==\"}}",
-        "rifiringfiringfiriZmlyaW5na",
+        "{{ regexFind \"r.\" .Status }}{{ repeat 2 .Status }}{{ base64encode .Status }}{{ b64dec \"YQ==\" }}",
+        "{{capture status \"r.\" 0}}{{repeat status 2}}{{base64encode status}}{{base64decode \"YQ==\"}}",
+        "rifiringfiringZmlyaW5na",
     ),
     (
         "{{ max 1 3 2 }}{{ min 4 5 }}{{ floor 2.5 }}{{ ceil 2.1 }}{{ round 2.345 1 }} {{ div 7 2 }} {{ humanizeDuration 93784 }}",
@@ -373,7 +373,7 @@ fn what_is_worth_knowing_is_said() {
         (
             "{{ trunc 3 .Status }}",
             "{{slice status 0 3}}",
-            vec!["note 1:4: `slice` counts characters, `trunc` counted bytes"],
+            vec!["note 1:4: `slice` counts characters; `trunc` counted bytes"],
         ),
         (
             "{{ range .AtMobiles }}@{{ . }}{{ end }}",
