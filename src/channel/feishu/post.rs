@@ -149,7 +149,20 @@ pub(super) fn keyword_texts(draft: &Draft) -> Vec<&str> {
         Piece::Link(name, url) if is_web(url) => parts.extend(name_parts(name)),
         Piece::Link(..) | Piece::Break => {}
     });
-    // An ampersand may belong to an entity whose other half stands in the next part.
-    parts.retain(|part| !part.is_empty() && is_verbatim(part, &['<', '&']));
+    let mut parts: Vec<&str> = parts.into_iter().flat_map(between_entities).collect();
+    parts.retain(|part| !part.is_empty() && is_verbatim(part, &[]));
     parts
+}
+
+/// Longest entity that is written, `&#126;`, without its ampersand.
+const MAX_ENTITY: usize = 5;
+
+/// What stands between entities, and between angle brackets, which are rewritten where they would open a tag.
+fn between_entities(part: &str) -> impl Iterator<Item = &str> {
+    part.split('<').flat_map(|part| {
+        part.split('&').enumerate().map(|(at, text)| {
+            let end = text.bytes().take(MAX_ENTITY).position(|b| b == b';').filter(|_| at > 0);
+            end.and_then(|end| text.get(end + 1..)).unwrap_or(text)
+        })
+    })
 }

@@ -375,7 +375,11 @@ fn keywords_are_found_only_where_they_are_sent() {
             vec!["title of", "name", "in", "code", "prod", "where", "head", "lines"],
             vec!["Linked", "Plain", "a|b", "much"],
         ),
-        (Layout::Post, vec!["title of", "name", "in", "code", "arm"], vec!["Linked", "Plain", "Alarm", "Dis", "a &"]),
+        (
+            Layout::Post,
+            vec!["title of", "name", "in", "code", "arm", "Dis", "patch"],
+            vec!["Linked", "Plain", "Alarm", "Dispatch", "42", "a &"],
+        ),
     ] {
         let folded = Some(("head".to_owned(), "lines".to_owned()));
         let draft =
