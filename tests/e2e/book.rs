@@ -125,7 +125,7 @@ impl Page {
         assert!((200..=HIGHEST).contains(&height), "{} is {height} high", self.name());
         // Folded or not.
         let text = tab.run("document.body.textContent").await.as_str().unwrap().to_owned();
-        for raw in RAW.iter().filter(|raw| !self.hostile && text.contains(**raw)) {
+        if let Some(raw) = RAW.iter().find(|raw| !self.hostile && text.contains(**raw)) {
             let near = text.split_once(raw).map_or("", |(before, _)| before);
             let near: String = near.chars().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect();
             panic!("{}: {raw:?} can be read after {near:?}", self.name());
