@@ -418,9 +418,10 @@ impl<'a> Walk<'a> {
 }
 
 fn no_loop_control(pos: Pos, word: &str) -> Problem {
+    // Without braces: it stands in a comment of the template, too.
     let hint = match word {
-        "break" => "loop over less: {{#each (limit alerts 5)}}, {{#each (where alerts \"status\" \"firing\")}}",
-        _ => "put what follows it in the loop into {{#unless}} with the condition under which it stands",
+        "break" => "loop over less: #each (limit alerts 5), or #each (where alerts \"status\" \"firing\")",
+        _ => "put what follows it in the loop into #unless with the condition that it stands under",
     };
     Problem::new(pos, format!("`{word}` has no counterpart"), hint)
 }
