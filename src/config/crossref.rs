@@ -308,7 +308,8 @@ fn check_template(name: &At<String>, kinds: &HashSet<BotKind>, raw: &Raw, report
         .collect();
     if missing.len() == kinds.len() {
         let sets = compiled.sets();
-        let names = || sets.iter().map(|(_, set)| set.as_str()).chain([BUILT_IN]);
+        // Another vendor may have a set of this very name.
+        let names = || sets.iter().map(|(_, set)| set.as_str()).chain([BUILT_IN]).filter(|set| *set != name.value);
         let hint = report.nearest(&name.value, names(), || {
             format!("`templates` must match a file like {}.{}.body.hbs", missing[0], name.value)
         });

@@ -83,6 +83,8 @@ pub struct Templates {
     pub(super) registry: Handlebars<'static>,
     custom: BTreeMap<(&'static str, String, Part), Compiled>,
     built_in: BTreeMap<(&'static str, Part), Compiled>,
+    /// Sets with a file that was left out for its mistakes, by vendor.
+    broken: BTreeSet<(&'static str, String)>,
 }
 
 impl Default for Templates {
@@ -124,7 +126,12 @@ impl Templates {
     }
 
     fn bare() -> Self {
-        let mut templates = Self { registry: helpers::registry(), custom: BTreeMap::new(), built_in: BTreeMap::new() };
+        let mut templates = Self {
+            registry: helpers::registry(),
+            custom: BTreeMap::new(),
+            built_in: BTreeMap::new(),
+            broken: BTreeSet::new(),
+        };
         // A built-in that does not compile would be missing here and its messages go out plain; a test forbids it.
         for (kind, part, source) in BUILT_IN {
             let name = format!("{}.{DEFAULT}.{}", kind.as_str(), part.as_str());
@@ -140,7 +147,8 @@ impl Templates {
     /// These templates with one custom part only, under a name of its own.
     pub(super) fn alone(&self, kind: &'static str, part: Compiled, set: &str) -> Self {
         let custom = BTreeMap::from([((kind, set.to_owned(), part.part), part)]);
-        Self { registry: self.registry.clone(), custom, built_in: self.built_in.clone() }
+        let broken = BTreeSet::new();
+        Self { registry: self.registry.clone(), custom, built_in: self.built_in.clone(), broken }
     }
 
     fn add(&mut self, path: &str, source: &str, schema: &Schema, mistakes: &mut Vec<Mistake>) {
@@ -150,7 +158,10 @@ impl Templates {
         };
         let name = format!("{}.{set}.{}", kind.as_str(), part.as_str());
         match compile(source, part, schema) {
-            Err(findings) => mistakes.extend(findings.into_iter().map(|finding| mistake(path, source, finding))),
+            Err(findings) => {
+                mistakes.extend(findings.into_iter().map(|finding| mistake(path, source, finding)));
+                self.broken.insert((kind.as_str(), set));
+            }
             Ok(template) => {
                 let built_in = self.built_in.get(&(kind.as_str(), part)).map(|own| Arc::clone(&own.template));
                 let (template, path_of) = (Arc::new(template), path.to_owned());
@@ -163,9 +174,10 @@ impl Templates {
         }
     }
 
-    /// Whether the set has at least one part for this vendor. `default` always has.
+    /// Whether the set has at least one part for this vendor, be it one with mistakes. `default` always has.
     pub fn has_set(&self, kind: BotKind, set: &str) -> bool {
-        set == DEFAULT || Part::ALL.iter().any(|part| self.custom.contains_key(&(kind.as_str(), set.to_owned(), *part)))
+        let has = |part: &Part| self.custom.contains_key(&(kind.as_str(), set.to_owned(), *part));
+        set == DEFAULT || Part::ALL.iter().any(has) || self.broken.contains(&(kind.as_str(), set.to_owned()))
     }
 
     /// The sources of a vendor's built-in templates, by part (`title`, `alert`, `body`, `digest`).

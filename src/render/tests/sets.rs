@@ -72,6 +72,9 @@ fn sets_are_known_by_vendor() {
     assert_eq!(templates.sets(), [(BotKind::Feishu, "v1.2".to_owned()), (BotKind::WeCom, "night".to_owned())]);
     assert!(templates.has_set(BotKind::WeCom, "night") && templates.has_set(BotKind::Feishu, "v1.2"));
     assert!(!templates.has_set(BotKind::DingTalk, "night"));
+    // What is wrong with a file was said where it stands: the set is not missing besides.
+    let (templates, mistakes) = load(&[("dingtalk.night.body.hbs", "{{#if}}")]);
+    assert!(!mistakes.is_empty() && templates.has_set(BotKind::DingTalk, "night"));
     assert!(templates.has_set(BotKind::DingTalk, "default"));
 }
 
