@@ -116,7 +116,7 @@ fn numbers(name: &str, args: &[Value]) -> Option<Value> {
         "mul" | "mulf" => "mul",
         "div" | "divf" => "div",
         "mod" => "mod",
-        "max" | "maxf" => "max",
+        "max" | "maxf" | "biggest" => "max",
         "min" | "minf" => "min",
         "round" => "round",
         "floor" => "floor",
@@ -129,7 +129,7 @@ fn numbers(name: &str, args: &[Value]) -> Option<Value> {
         // Of whole numbers, as there.
         ("div", 2..) => Some(number("floor", vec![Ex::call("div", all())])),
         ("floor" | "ceil", 1) | ("round", 2) => Some(number(own, all())),
-        ("max" | "maxf" | "min" | "minf", 1..) => Some(number(own, all())),
+        ("max" | "maxf" | "biggest" | "min" | "minf", 1..) => Some(number(own, all())),
         ("add" | "addf" | "sub" | "subf" | "mul" | "mulf" | "divf" | "mod", 2..) => Some(number(own, all())),
         _ => None,
     }

@@ -20,7 +20,11 @@ pub(super) fn texts(name: &str, args: Vec<Value>, pos: Pos, notes: &mut Notes) -
         ("nospace", 1) => by_pattern(next(), Ex::Text("\\s".to_owned()), Ex::Text(String::new())),
         ("urlquery", 1) => own_text("urlEncode", vec![next()]),
         ("urlUnescape", 1) => own_text("urlDecode", vec![next()]),
-        ("b64enc" | "base64encode", 1) => own_text("base64encode", vec![next()]),
+        ("base64encode", 1) => own_text("base64encode", vec![next()]),
+        ("b64enc", 1) => {
+            notes.add(pos, "`base64encode` writes `-` and `_`, as in URLs, where `b64enc` wrote `+` and `/`", "");
+            own_text("base64encode", vec![next()])
+        }
         ("b64dec" | "base64decode", 1) => own_text("base64decode", vec![next()]),
         // What is shown is always made safe for the chat; a value that was made safe twice would be wrong.
         ("markdown" | "html" | "safeHtml" | "safeUrl" | "toString" | "js", 1) => Value::new(next(), Kind::Text),

@@ -46,7 +46,7 @@ pub(super) fn tidy(text: &str) -> String {
 /// Adds the list link, the mention text and missing keywords as last lines, in this order.
 pub(super) fn finish(dialect: &dyn Dialect, scene: &Scene, mut draft: Draft, parts: &Parts) -> Draft {
     for part in [&parts.list, &parts.mentions] {
-        if !part.is_empty() && !draft.body.contains(part.as_str()) {
+        if !part.is_empty() && !holds_word(&draft.body, part) {
             add_line(&mut draft.body, part);
         }
     }

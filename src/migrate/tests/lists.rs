@@ -22,7 +22,7 @@ const CARRIED_OVER: &[(&str, &str, &str)] = &[
         "012 12 012",
     ),
     (
-        "{{ append (list \"b\" \"a\" \"b\") \"c\" | uniq | sortAlpha | join \",\" }} {{ list 2 1 | join \"+\" }} {{ max 1 2 3 }}",
+        "{{ append (list \"b\" \"a\" \"b\") \"c\" | uniq | sortAlpha | join \",\" }} {{ list 2 1 | join \"+\" }} {{ biggest 1 2 3 }}",
         "{{join (sort (uniq (append (list \"b\" \"a\" \"b\") \"c\"))) \",\"}} {{join (list 2 1) \"+\"}} {{max 1 2 3}}",
         "a,b,c 2+1 3",
     ),
@@ -53,7 +53,7 @@ const CARRIED_OVER: &[(&str, &str, &str)] = &[
         "2 hahaha alerts ab",
     ),
     (
-        "{{ div 7 2 }} {{ divf 7 2 }} {{ round 2.345 2 }} {{ floor 2.9 }} {{ b64enc \"a\" }} {{ mustFirst (list \"x\") }}",
+        "{{ div 7 2 }} {{ divf 7 2 }} {{ round 2.345 2 }} {{ floor 2.9 }} {{ base64encode \"a\" }} {{ mustFirst (list \"x\") }}",
         "{{floor (div 7 2)}} {{div 7 2}} {{round 2.345 2}} {{floor 2.9}} {{base64encode \"a\"}} {{first (list \"x\")}}",
         "3 3.5 2.35 2 YQ== x",
     ),
