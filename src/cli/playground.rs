@@ -57,13 +57,10 @@ impl Painter for Playground {
         // What fails for some messages may work for this one.
         let can_work = found.iter().all(|mistake| mistake.warning);
         let mut mistakes: Vec<Blot> = found.into_iter().map(|mistake| of_template(mistake, wish.vendor)).collect();
-        let of_templates = mistakes.len();
         let story = self.story(wish).map_err(|blot| mistakes.push(blot));
         let config = config(wish, files).map_err(|found| mistakes.extend(found.into_iter().map(of_config)));
         match (story, config) {
-            (Ok(story), Ok(config)) if can_work && mistakes.len() == of_templates => {
-                Painted { messages: told(&config, story, wish), mistakes }
-            }
+            (Ok(story), Ok(config)) if can_work => Painted { messages: told(&config, story, wish), mistakes },
             _ => Painted { messages: Vec::new(), mistakes },
         }
     }
